@@ -16,6 +16,7 @@ from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_writer
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.writer import GroupWriter
 from ringback.twilio.rest import Request, path
 from ringback.worker.gate.gate import Gatekeeper
@@ -52,7 +53,7 @@ class Watches:
         self.now = BEGIN
         data = folder / "data"
         data.mkdir(parents=True)
-        Log(GroupWriter(data / "log.db", insert, threaded=False, prepare=migrate_log)).close()
+        Log(GroupWriter(SqliteFile(data / "log.db", migrate_log), insert, threaded=False)).close()
         self._store = open_store(data, threaded=False)
         self.journal = self._store.journal
         self._writer = connect_writer(data / "journal.db")

@@ -12,6 +12,7 @@ from ringback.store.log import Log, insert
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.writer import GroupWriter
 from ringback.worker.recovery import repair
 from simulation.faults import calm
@@ -102,7 +103,7 @@ def test_a_worker_that_starts_paused_says_how_to_end_it(tmp_path: Path, paused: 
     data = tmp_path / "data"
     data.mkdir()
     (tmp_path / "ringback.toml").write_text("")
-    Log(GroupWriter(data / "log.db", insert, threaded=False, prepare=migrate_log)).close()
+    Log(GroupWriter(SqliteFile(data / "log.db", migrate_log), insert, threaded=False)).close()
     journal = connect_writer(data / "journal.db")
     migrate_journal(journal)
     set_meta(journal, "paused", paused)

@@ -13,6 +13,7 @@ import pytest
 from ringback.receiver.node import note_journal
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.rebuild import rebuild
 from ringback.store.writer import GroupWriter
@@ -56,7 +57,7 @@ def delete(story: Story, *names: str) -> None:
             old.unlink()
     if "log.db" in names:
         path = story.folder / "log.db"
-        story.log = Log(GroupWriter(path, insert, threaded=False, prepare=migrate_log))
+        story.log = Log(GroupWriter(SqliteFile(path, migrate_log), insert, threaded=False))
 
 
 def paused(story: Story, pause: bool) -> None:

@@ -1,7 +1,6 @@
 """Retention in the log while it is written: old rows and texts leave it, and no others."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from ringback.errors import StorageError
 from ringback.receiver.retention import tidy
 from ringback.runtime import iso
+from ringback.store.connection import Connection
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR
@@ -45,7 +45,7 @@ async def log(tmp_path: Path) -> Any:
 
 
 def rows(log: Log) -> list[Any]:
-    reader = LogReader(log.writer.path)
+    reader = LogReader(Path(log.writer.target.name))
     found = reader.after(0, 10_000)
     reader.close()
     return found
@@ -100,7 +100,7 @@ async def test_webhooks_pass_while_old_rows_go(receiver: Any, receiver_settings:
 
 
 async def test_a_step_that_fails_is_undone_and_the_log_goes_on(log: Log) -> None:
-    def breaks(connection: sqlite3.Connection) -> int:
+    def breaks(connection: Connection) -> int:
         connection.execute("delete from log")
         raise ValueError("not like this")
 

@@ -26,7 +26,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 async def test_a_full_disk_is_503_then_works_again(receiver: Any) -> None:
     await receiver.post("/twilio/message", MESSAGE)
-    connection = receiver.node.log.writer._connection
+    connection = receiver.node.log.writer.target._connection
     pages = connection.execute("pragma page_count").fetchone()[0]
     connection.execute(f"pragma max_page_count={pages}")
     body = {"MessageSid": "SM" + "c" * 32, "Body": "x" * 20_000, "From": "1", "To": "2"}

@@ -15,6 +15,7 @@ import pytest
 
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.upkeep.backup import backup
 from ringback.store.writer import GroupWriter
 from ringback.worker.send import sender
@@ -50,7 +51,7 @@ def put_back(story: Story, place: Path, names: tuple[str, ...] = JOURNAL) -> Non
         shutil.copy(place / name, story.folder / name)
     if "log.db" in names:
         path = story.folder / "log.db"
-        story.log = Log(GroupWriter(path, insert, threaded=False, prepare=migrate_log))
+        story.log = Log(GroupWriter(SqliteFile(path, migrate_log), insert, threaded=False))
     wake_up(story)
 
 

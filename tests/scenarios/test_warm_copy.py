@@ -13,6 +13,7 @@ import pytest
 
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.writer import GroupWriter
 from simulation.story import Story
 
@@ -49,7 +50,7 @@ def start_elsewhere(story: Story, log: Path, journal: Path) -> None:
     shutil.copy(log, story.folder / "log.db")
     shutil.copy(journal, story.folder / "journal.db")
     path = story.folder / "log.db"
-    story.log = Log(GroupWriter(path, insert, threaded=False, prepare=migrate_log))
+    story.log = Log(GroupWriter(SqliteFile(path, migrate_log), insert, threaded=False))
     story.start()
     story.run(story.clock.now + 2.0)
 

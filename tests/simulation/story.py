@@ -19,6 +19,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.log import Entry, Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.writer import GroupWriter
 from simulation.disk import Move
 from simulation.faults import Faults, calm
@@ -107,7 +108,9 @@ class Story:
             self.clock, Random(f"twilio {seed}"), self.faults, self._callback, self.trace
         )
         self._runtime = Runtime(self.clock.wall, lambda: self.clock.now, self._rng)
-        self.log = Log(GroupWriter(folder / "log.db", insert, threaded=False, prepare=migrate_log))
+        self.log = Log(
+            GroupWriter(SqliteFile(folder / "log.db", migrate_log), insert, threaded=False)
+        )
         self.start()
 
     @property

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from sqlite3 import Connection
 
 import pytest
 
+from ringback.store.connection import Connection
 from ringback.store.sqlite import connect_writer
 from ringback.store.sqlite_database import SqliteDatabase
 

@@ -12,7 +12,8 @@ import pytest
 from ringback.errors import DataError, StorageError
 from ringback.store import sqlite
 from ringback.store.sqlite import WAL_BYTES, connect_reader, connect_writer
-from ringback.store.writer import FORCED_BYTES, GROUP, GroupWriter, each
+from ringback.store.sqlite_file import FORCED_BYTES, SqliteFile
+from ringback.store.writer import GROUP, GroupWriter, each
 
 
 def make_table(connection: sqlite3.Connection) -> None:
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def test_resolved_means_committed(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     assert await writer.submit("a") == 1
     assert rows(path) == ["a"]
     writer.close()
@@ -56,7 +57,7 @@ async def test_what_gathers_during_a_commit_shares_the_next_one(path: Path) -> N
         gate.wait(5)
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply)
     first = writer.submit("0")
     await asyncio.to_thread(started.wait, 5)
     rest = [writer.submit(str(n)) for n in range(1, 50)]
@@ -75,7 +76,7 @@ async def test_one_turn_of_the_loop_is_one_commit(path: Path) -> None:
         sizes.append(len(items))
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply)
     await asyncio.gather(*(writer.submit(str(n)) for n in range(20)))
     assert sizes == [20]
     writer.close()
@@ -88,7 +89,7 @@ async def test_an_item_that_fails_is_undone_alone(path: Path) -> None:
             raise ValueError("bad item")
         return connection.execute("insert into t (x) values (?)", (item,)).lastrowid or 0
 
-    writer = GroupWriter(path, each(insert_one), prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), each(insert_one))
     results = await asyncio.gather(
         *(writer.submit(item) for item in ("a", "bad", "b")), return_exceptions=True
     )
@@ -98,7 +99,7 @@ async def test_an_item_that_fails_is_undone_alone(path: Path) -> None:
 
 
 async def test_a_failed_group_fails_everybody_and_leaves_nothing(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     results = await asyncio.gather(
         *(writer.submit(item) for item in ("a", "a")), return_exceptions=True
     )
@@ -114,7 +115,7 @@ async def test_a_full_disk_refuses_and_recovers(path: Path) -> None:
         pages = connection.execute("pragma page_count").fetchone()[0]
         connection.execute(f"pragma max_page_count={pages + 2}")
 
-    writer = GroupWriter(path, insert, prepare=tight)
+    writer = GroupWriter(SqliteFile(path, tight), insert)
     await writer.submit("small")
     with pytest.raises(StorageError, match="disk is full"):
         await writer.submit("x" * 100_000)
@@ -125,7 +126,7 @@ async def test_a_full_disk_refuses_and_recovers(path: Path) -> None:
 
 
 async def test_after_an_io_error_everything_is_refused_for_good(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     await writer.submit("kept")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, hard))
@@ -149,7 +150,7 @@ async def test_a_damaged_file_is_a_storage_error_for_who_writes_and_a_data_error
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
 
-    writer = GroupWriter(path, damaged, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), damaged)
     with pytest.raises(StorageError, match="malformed"):
         await writer.submit("a")
     with pytest.raises(StorageError, match="malformed"):
@@ -161,7 +162,7 @@ async def test_a_damaged_file_is_a_storage_error_for_who_writes_and_a_data_error
 
 @pytest.mark.slow
 async def test_a_foreign_lock_is_waited_for_and_then_refused(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")
     with pytest.raises(StorageError, match="locked by another program"):
@@ -179,7 +180,7 @@ async def test_back_pressure_refuses_at_once(path: Path) -> None:
         gate.wait(5)
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, limit=3, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply, limit=3)
     held = [writer.submit(str(n)) for n in range(3)]
     with pytest.raises(StorageError, match="3 writes are waiting"):
         writer.submit("too much")
@@ -198,7 +199,7 @@ async def test_without_a_limit_everything_waits_and_the_first_are_not_held_up(pa
         groups.append(len(items))
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, limit=None, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply, limit=None)
     held = [writer.submit(str(number)) for number in range(5000)]
     gate.set()
     await asyncio.gather(*held)
@@ -220,7 +221,7 @@ async def test_much_to_write_is_not_a_disk_that_does_not_answer(path: Path) -> N
         return numbers
 
     pause = threading.Event()
-    writer = GroupWriter(path, apply, patience=0.4, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply, patience=0.4)
     assert await asyncio.gather(*(writer.submit(str(n)) for n in range(12))) == [*range(1, 13)]
     writer.close()
 
@@ -233,7 +234,7 @@ async def test_nobody_waits_for_ever_for_a_disk_that_hangs(path: Path) -> None:
         gate.wait(10)
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, patience=1.0, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), apply, patience=1.0)
     first = writer.submit("a")
     await asyncio.to_thread(started.wait, 5)
     second = writer.submit("b")
@@ -248,7 +249,7 @@ async def test_nobody_waits_for_ever_for_a_disk_that_hangs(path: Path) -> None:
 
 
 async def test_unthreaded_commits_inside_submit(path: Path) -> None:
-    writer = GroupWriter(path, insert, threaded=False, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert, threaded=False)
     future = writer.submit("a")
     assert future.done()
     assert future.result() == 1
@@ -257,7 +258,7 @@ async def test_unthreaded_commits_inside_submit(path: Path) -> None:
 
 
 async def test_close_commits_what_waits_and_brings_the_log_home(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     future = writer.submit("a")
     writer.close()
     assert await future == 1
@@ -268,7 +269,7 @@ async def test_close_commits_what_waits_and_brings_the_log_home(path: Path) -> N
 
 
 async def test_the_write_ahead_log_stays_bounded_when_idle_and_when_busy(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     wal = path.with_name("t.db-wal")
     for n in range(30):
         await writer.submit(f"{n}-" + "x" * 500_000)
@@ -284,7 +285,7 @@ async def test_the_write_ahead_log_stays_bounded_when_idle_and_when_busy(path: P
 
 
 async def test_a_pinned_reader_delays_no_commit(path: Path) -> None:
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     await writer.submit("a")
     reader = connect_reader(path)
     reader.execute("begin")

@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Connection
 from typing import Any
 
 from ringback.actions import Action, HttpRequest
 from ringback.events import ANSWERED, Event
 from ringback.outcomes import Answered
 from ringback.runtime import from_iso
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 from ringback.twilio.costs import NOTHING, Cost, Told, as_fields

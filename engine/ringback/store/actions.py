@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from sqlite3 import Connection
 
 from ringback.action_kinds import from_params, kind_of
 from ringback.actions import Action, AnswerCall, HttpRequest, to_params
 from ringback.outcomes import Answered
 from ringback.runtime import from_iso, iso
 from ringback.store.action_ends import Asked, tell_run
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.events import copies
 from ringback.store.operations.cards import NOTED, note

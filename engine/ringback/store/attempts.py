@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from sqlite3 import Connection, IntegrityError
 
 from ringback.actions import AnswerCall, HttpRequest
 from ringback.outcomes import Answered, advance, normal_status, state_for
 from ringback.store.action_ends import Asked, learn_costs, tell_run
 from ringback.store.actions import UNTAKEN, StoredAction
+from ringback.store.connection import Connection, IntegrityError, attempted
 from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text, count_refused
@@ -120,12 +120,13 @@ def open_attempt(connection: Connection, action: StoredAction, opening: Opening)
     ):
         return "behind"
     try:
-        changed = connection.execute(
-            "update actions set state = 'sending', reason = 'the request is under way', "
-            "due_at = null, tries = tries + 1, polls = 0 "
-            "where uid = ? and state in ('planned', 'deferred')",
-            (action.uid,),
-        ).rowcount
+        with attempted(connection):
+            changed = connection.execute(
+                "update actions set state = 'sending', reason = 'the request is under way', "
+                "due_at = null, tries = tries + 1, polls = 0 "
+                "where uid = ? and state in ('planned', 'deferred')",
+                (action.uid,),
+            ).rowcount
     except IntegrityError:
         return "collision"
     if not changed:
@@ -219,13 +220,14 @@ def _closed(
             moved = state_for(action.effect, outcome)
         if proven:
             try:
-                connection.execute(
-                    "update actions set outcome = ?, error_code = ?, state = ?, remote_sid = "
-                    "case when remote_sid = '' then ? else remote_sid end, "
-                    "settled_at = coalesce(settled_at, ?) where uid = ?",
-                    (outcome, error_code, moved, verdict.remote_sid,
-                     None if moved == "accepted" else now, action.uid),
-                )  # fmt: skip
+                with attempted(connection):
+                    connection.execute(
+                        "update actions set outcome = ?, error_code = ?, state = ?, remote_sid = "
+                        "case when remote_sid = '' then ? else remote_sid end, "
+                        "settled_at = coalesce(settled_at, ?) where uid = ?",
+                        (outcome, error_code, moved, verdict.remote_sid,
+                         None if moved == "accepted" else now, action.uid),
+                    )  # fmt: skip
             except IntegrityError:  # another action holds this SID: the answer proves nothing more
                 return str(state)
             return moved
@@ -236,7 +238,8 @@ def _closed(
         state = verdict.state
     settled = now if state in ("settled", "failed", "refused", "cancelled") else None
     try:
-        _write(connection, action, verdict, state, outcome, remote_sid, settled)
+        with attempted(connection):
+            _write(connection, action, verdict, state, outcome, remote_sid, settled)
     except IntegrityError:
         if not verdict.remote_sid:
             raise

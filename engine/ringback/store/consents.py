@@ -2,10 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from sqlite3 import Connection
 
 from ringback.events import Event, conversation_of, person
 from ringback.runtime import iso
+from ringback.store.connection import Connection
 from ringback.store.meta import get_meta
 from ringback.twilio.consent import (
     BLOCKED,

@@ -7,8 +7,9 @@ a network it may suspend, and whoever asks must not count on the contrary.
 
 from asyncio import Event
 from collections.abc import Callable, Sequence
-from sqlite3 import Connection, Row
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from ringback.store.connection import Connection, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")

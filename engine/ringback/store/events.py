@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from sqlite3 import Connection, Row
 from types import MappingProxyType
 from typing import Any
 
 from ringback.error_codes import error_class
 from ringback.events import REPLAY, Event
 from ringback.runtime import from_iso, iso
+from ringback.store.connection import Connection, Row
 from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import OPEN_STATES, get_meta

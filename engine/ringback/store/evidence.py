@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Connection, IntegrityError, Row
 
 from ringback.events import Event
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.action_ends import learn_costs
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Departure, opted_out, reported
+from ringback.store.connection import Connection, IntegrityError, Row, attempted
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text
 from ringback.store.incidents import NewIncident, open_incident
@@ -139,13 +139,14 @@ def _claim(
     outcome = advance(action.effect, action.outcome, normal_status(record.status))
     state = state_for(action.effect, outcome)
     try:
-        changed = connection.execute(
-            "update actions set state = ?, outcome = ?, error_code = ?, remote_sid = ?, "
-            "reason = ?, due_at = null, settled_at = ? "
-            f"where uid = ? and state in ({','.join('?' * len(states))})",
-            (state, outcome, record.error_code, record.sid, reason,
-             None if state == "accepted" else now, action.uid, *states),
-        ).rowcount  # fmt: skip
+        with attempted(connection):
+            changed = connection.execute(
+                "update actions set state = ?, outcome = ?, error_code = ?, remote_sid = ?, "
+                "reason = ?, due_at = null, settled_at = ? "
+                f"where uid = ? and state in ({','.join('?' * len(states))})",
+                (state, outcome, record.error_code, record.sid, reason,
+                 None if state == "accepted" else now, action.uid, *states),
+            ).rowcount  # fmt: skip
     except IntegrityError:
         return ""
     if not changed:

@@ -5,13 +5,13 @@ from collections import Counter
 from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
-from sqlite3 import Connection
 from typing import NamedTuple, Protocol
 
 from ringback.actions import Remember, SetMember
 from ringback.error_codes import error_class as class_of
 from ringback.events import CALL_OVER, person, spellings, telephone
 from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.connection import Connection
 from ringback.store.consents import SERVICE_OF
 from ringback.store.deliveries.causes import Caused, Causes
 from ringback.store.deliveries.delivery_facts import JournalDeliveries

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from sqlite3 import Connection
 from typing import Any
 
 from ringback.events import Event
 from ringback.runtime import iso
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 from ringback.store.operations.doings import Doing, carry_out

@@ -9,10 +9,10 @@ what it said is never changed.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from sqlite3 import Connection
 from types import MappingProxyType
 
 from ringback.events import Event
+from ringback.store.connection import Connection
 from ringback.store.consents import learn
 from ringback.store.events import event
 from ringback.store.log import LogReader

@@ -5,7 +5,6 @@ source, tag, content_type, body`. It has no secondary index, because one costs a
 ingest rate; every other question is answered by the journal.
 """
 
-import sqlite3
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any, NamedTuple
 
 from ringback.errors import RingbackError
 from ringback.private_files import make_folder
+from ringback.store.connection import Connection
 from ringback.store.sqlite import connect_reader, translated
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
 
@@ -56,7 +57,7 @@ class LogRow(NamedTuple):
     body: bytes
 
 
-def insert(connection: sqlite3.Connection, entries: list[Entry]) -> list[int]:
+def insert(connection: Connection, entries: list[Entry]) -> list[int]:
     """Write entries inside the open transaction; their ids, in order.
 
     Many rows go in one statement, in chunks of a power of two: SQLite's statement cache then hits,
@@ -67,7 +68,8 @@ def insert(connection: sqlite3.Connection, entries: list[Entry]) -> list[int]:
     for size in _SIZES:
         while left >= size:
             values: list[Any] = list(chain.from_iterable(entries[start : start + size]))
-            last = connection.execute(_INSERT[size], values).lastrowid or 0
+            done: Any = connection.execute(_INSERT[size], values)
+            last = done.lastrowid or 0
             ids.extend(range(last - size + 1, last + 1))
             start += size
             left -= size
@@ -97,7 +99,9 @@ class Log:
         from ringback.store.migrations import migrate_log  # its library is heavy, for writers alone
 
         make_folder(path.parent)
-        return cls(GroupWriter(path, insert, limit=limit, patience=patience, prepare=migrate_log))
+        return cls(
+            GroupWriter(SqliteFile(path, migrate_log), insert, limit=limit, patience=patience)
+        )
 
     async def retire(self, before: str, matched: int, limit: int) -> int:
         """Delete rows that came before that moment and were matched (their id is at most
@@ -195,6 +199,6 @@ class LogReader:
         self._connection.close()
 
 
-def _note_journal(connection: sqlite3.Connection) -> int:
+def _note_journal(connection: Connection) -> int:
     connection.execute("PRAGMA user_version = 1")
     return 1

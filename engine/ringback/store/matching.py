@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import attrgetter
-from sqlite3 import Connection, Row
 from types import MappingProxyType
+from typing import Any
 
 from ringback.events import Event
 from ringback.outcomes import normal_status, rank, state_for
 from ringback.runtime import iso
 from ringback.store import evidence
+from ringback.store.connection import Connection, named
 from ringback.store.consents import heard_from, learn
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import count_texts
@@ -346,7 +347,7 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
     ]  # fmt: skip
 
 
-def _proven(connection: Connection, event: Event, row: Row) -> str:
+def _proven(connection: Connection, event: Event, row: dict[str, Any]) -> str:
     """The SID that the action has, after a callback that may carry its tag. A tag is proof, a claim
     from the list was the best guess at its time."""
     held, reported = str(row["remote_sid"]), event.subject_sid
@@ -360,31 +361,23 @@ def _proven(connection: Connection, event: Event, row: Row) -> str:
     return reported
 
 
-def _action_behind(connection: Connection, event: Event) -> Row | None:
+def _action_behind(connection: Connection, event: Event) -> dict[str, Any] | None:
     columns = (
         "a.uid, a.kind, a.effect, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, "
         "a.state, a.remote_sid, a.depth, a.account_sid"
     )
     found = None
-    query = connection.cursor()
-    query.row_factory = Row
     if event.tag:
-        found = query.execute(
-            f"select {columns} from attempts t join actions a on a.uid = t.action_uid "
-            "where t.tag = ?",
-            (event.tag,),
-        ).fetchone()
+        by_tag = "attempts t join actions a on a.uid = t.action_uid where t.tag = ?"
+        found = named(connection.execute(f"select {columns} from {by_tag}", (event.tag,)))
     if found is None:
-        found = query.execute(
-            f"select {columns} from actions a where a.remote_sid = ? and a.remote_sid <> '' "
-            "and a.effect <> ''",
-            (event.subject_sid,),
-        ).fetchone()
+        by_sid = "actions a where a.remote_sid = ? and a.remote_sid <> '' and a.effect <> ''"
+        found = named(connection.execute(f"select {columns} from {by_sid}", (event.subject_sid,)))
         if found is not None and not in_account(
             connection, event.account_sid, found["account_sid"]
         ):
             return None
-    return found if isinstance(found, Row) else None
+    return found
 
 
 def _row(item: Matched) -> tuple[object, ...]:

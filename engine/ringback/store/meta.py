@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.sqlite import one_of

@@ -36,7 +36,8 @@ class OpenRuns:
                 (*page, state),
             )
             for row in rows:
-                yield StoredRun(*row[:-1]), str(row[-1])
+                *run, about = row
+                yield StoredRun(*run), str(about)
 
     async def rules_at_work(self) -> list[str]:
         """The rules that have runs which have not ended."""

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection, Row
 from typing import Any
 
 from ringback.actions import HttpRequest
@@ -13,6 +12,7 @@ from ringback.events import ANSWERED, REPLAY, Event
 from ringback.outcomes import Answered
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.store import events
+from ringback.store.connection import Connection, Row
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
 from ringback.store.operations.written import PERSON

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.store.actions import NewAction, StoredAction, insert_actions, next_ordinal
 from ringback.store.attempts import Opening, open_attempt
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.log import LogReader
 from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, record, wake

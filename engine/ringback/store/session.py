@@ -6,12 +6,12 @@ session is good within the call that gave it and no longer.
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
+from ringback.store.connection import Connection
 from ringback.store.deliveries.escalations import Escalation, told_to
 from ringback.store.events import KnownEvents
 from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts

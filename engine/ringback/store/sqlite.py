@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ringback.errors import DataError, RingbackError, StorageError
 from ringback.private_files import make_file
+from ringback.store.connection import Connection
 
 BUSY_SECONDS = 2.0
 """How long a commit waits for a foreign lock before it is refused."""
@@ -224,7 +225,7 @@ def one_of(states: Iterable[str], column: str = "state") -> str:
     return f"({' or '.join(f'{column} = {state!r}' for state in states)})"
 
 
-def first_since(connection: sqlite3.Connection, table: str, column: str, since: str) -> int:
+def first_since(connection: Connection, table: str, column: str, since: str) -> int:
     """The id from which on the rows of a table may be that young; 0 for all of them.
 
     Rows stand in the order in which they came, nearly: some before the first one are given too. So
@@ -234,7 +235,7 @@ def first_since(connection: sqlite3.Connection, table: str, column: str, since: 
     return max(first_at(connection, table, column, since) - OVERTAKING, 0)
 
 
-def first_at(connection: sqlite3.Connection, table: str, column: str, since: str) -> int:
+def first_at(connection: Connection, table: str, column: str, since: str) -> int:
     """An id around which the rows of a table become that young, found by halving: at most
     `OVERTAKING` rows are on the wrong side of it."""
     low, high = 0, connection.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0]

@@ -1,15 +1,17 @@
 """The journal's database as one SQLite file, in the process that owns it."""
 
+import sqlite3
 from asyncio import Event, Future, get_running_loop
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from sqlite3 import Connection, Error, Row
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.errors import StorageError
+from ringback.store.connection import Connection, Row
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_reader, translate
+from ringback.store.sqlite_file import SqliteFile
 from ringback.store.writer import GroupWriter, each
 
 P = ParamSpec("P")
@@ -29,11 +31,7 @@ class SqliteDatabase:
         """
         self.path = path
         self._writer: GroupWriter[Work, Any] = GroupWriter(
-            path,
-            each(self._apply),
-            threaded=threaded,
-            limit=None,
-            prepare=_prepare,
+            SqliteFile(path, _prepare), each(self._apply), threaded=threaded, limit=None
         )
         try:
             self._reader = connect_reader(path)
@@ -59,7 +57,7 @@ class SqliteDatabase:
         try:
             self._hold()
             return work(self._reader, *args, **kwargs)
-        except Error as error:
+        except sqlite3.Error as error:
             raise translate(error, self.path) from error
 
     def _hold(self) -> None:
@@ -140,7 +138,7 @@ def _call(work: Callable[..., T], args: Any, kwargs: Any, connection: Connection
     return work(connection, *args, **kwargs)
 
 
-def _prepare(connection: Connection) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"pragma cache_size = {_CACHE_PAGES}")
     migrate_journal(connection)
     # `state in (three words)` makes a small table at each execution: half of what it costs to end a

@@ -1,9 +1,9 @@
 """Timers: what has a time of its own, the schedules of rules."""
 
 from dataclasses import dataclass
-from sqlite3 import Connection
 
 from ringback.events import Event
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 

@@ -5,47 +5,58 @@ waiting window: an idle writer commits at once, a busy one commits more at a tim
 """
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ringback.errors import RingbackError, StorageError
-from ringback.store.sqlite import (
-    WAL_BYTES,
-    checkpoint,
-    connect_writer,
-    is_fatal,
-    primary_code,
-    translate,
-)
+from ringback.store.connection import Connection
 
 T = TypeVar("T")
 R = TypeVar("R")
 W = TypeVar("W")
 
-Apply = Callable[[sqlite3.Connection, list[T]], "list[R | Exception]"]
+
+class WriteTarget(Protocol):
+    """What a group writer writes to. It is used by one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it: the path of a file, or a database."""
+
+    @property
+    def broken(self) -> RingbackError | None:
+        """Why nothing can be written any more; None while all is well."""
+
+    def transact(self, work: Callable[[Connection], W]) -> tuple[W | None, Exception | None]:
+        """Run `work` in a transaction: what it gave, or why nothing of it was written."""
+
+    def tidy(self, idle: bool) -> None:
+        """Called behind each commit; `idle` when nobody waits for the next."""
+
+    def close(self) -> None:
+        """Let go of it, with everything that was committed at home."""
+
+
+Apply = Callable[[Connection, list[T]], "list[R | Exception]"]
 """Writes the items inside an open transaction; one result per item, in order."""
 
 GROUP = 1000
 """So many items share a transaction at most: the last of a flood do not hold up the first."""
-FORCED_BYTES = 8 * WAL_BYTES
-"""A writer that is never idle checkpoints when its write-ahead log has grown to this size."""
 
 
 def each(
-    apply_one: Callable[[sqlite3.Connection, T], R],
-) -> "Callable[[sqlite3.Connection, list[T]], list[R | Exception]]":
+    apply_one: Callable[[Connection, T], R],
+) -> "Callable[[Connection, list[T]], list[R | Exception]]":
     """Make an `apply` that isolates the items: one that raises is undone alone, the rest stand.
 
     When one raises, all are done again, each behind a savepoint: `apply_one` must do nothing beside
     what it does to the connection.
     """
 
-    def apply(connection: sqlite3.Connection, items: list[T]) -> list[R | Exception]:
+    def apply(connection: Connection, items: list[T]) -> list[R | Exception]:
         # Nearly always all is well, and a savepoint for each item costs as much as its own writes.
         connection.execute("SAVEPOINT items")
         try:
@@ -56,7 +67,7 @@ def each(
             connection.execute("ROLLBACK TO items")
         return one_by_one(connection, items)
 
-    def one_by_one(connection: sqlite3.Connection, items: list[T]) -> list[R | Exception]:
+    def one_by_one(connection: Connection, items: list[T]) -> list[R | Exception]:
         results: list[R | Exception] = []
         for item in items:
             connection.execute("SAVEPOINT item")
@@ -77,7 +88,7 @@ _Pending = tuple[T, Callable[["R | Exception"], object]]
 
 
 class GroupWriter(Generic[T, R]):
-    """The one writer of one SQLite file: one connection, used by one thread, commits in groups.
+    """The one writer of one target: one connection, used by one thread, commits in groups.
 
     `apply(connection, items)` runs inside a transaction that the writer opens and commits; it gives
     one result per item. A result that is an exception fails that item alone; an exception raised by
@@ -86,7 +97,7 @@ class GroupWriter(Generic[T, R]):
     `limit` bounds the items in flight (waiting or being committed): what is above it is refused at
     once, for callers whose own caller tries again. With None everything waits for its turn.
     `patience` is how many seconds a disk may give no answer: a long transaction shows that it goes
-    on by `goes_on`. `prepare` runs once on the fresh connection (migrations). With `threaded=False`
+    on by `goes_on`. With `threaded=False`
     every item is committed inside `submit`, in order, by the calling thread: for simulations that
     must be repeatable.
 
@@ -96,32 +107,18 @@ class GroupWriter(Generic[T, R]):
 
     def __init__(
         self,
-        path: Path,
-        apply: Callable[[sqlite3.Connection, list[T]], "list[R | Exception] | list[R]"],
+        target: WriteTarget,
+        apply: Callable[[Connection, list[T]], "list[R | Exception] | list[R]"],
         *,
         threaded: bool = True,
         limit: int | None = 512,
         patience: float = 5.0,
-        prepare: Callable[[sqlite3.Connection], object] | None = None,
     ) -> None:
-        self.path = path
-        self.broken: RingbackError | None = None
+        self.target = target
         self.commit_seconds = 0.0
         self._apply = apply
         self._limit = limit
         self._patience = patience
-        self._connection = connect_writer(path)
-        if prepare is not None:
-            try:
-                prepare(self._connection)
-            except sqlite3.Error as error:
-                self._connection.close()
-                raise translate(error, path) from error
-            except BaseException:
-                self._connection.close()
-                raise
-        self._wal = path.with_name(path.name + "-wal")
-        self._pinned = 0
         self._closed = False
         self._in_flight = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,15 +126,20 @@ class GroupWriter(Generic[T, R]):
         self._waiting: list[_Pending[T, R]] = []
         self._committing: list[_Pending[T, R]] = []
         self._given_up: list[_Pending[T, R]] = []
-        self._chores: list[tuple[Callable[[sqlite3.Connection], int], asyncio.Future[int]]] = []
+        self._chores: list[tuple[Callable[[Connection], int], asyncio.Future[int]]] = []
         self._since = 0.0
         self._watched = False
         self._bell = threading.Condition()
         self._thread: threading.Thread | None = None
         if threaded:
-            self._thread = threading.Thread(target=self._run, name=f"write-{path.name}")
+            self._thread = threading.Thread(target=self._run, name=f"write-{target.name}")
             self._thread.daemon = True
             self._thread.start()
+
+    @property
+    def broken(self) -> RingbackError | None:
+        """Why everything is refused from now on; None while the target works."""
+        return self.target.broken
 
     @property
     def in_flight(self) -> int:
@@ -169,9 +171,11 @@ class GroupWriter(Generic[T, R]):
         if self.broken is not None:
             raise StorageError(str(self.broken))
         if self._closed:
-            raise StorageError(f"{self.path}: the writer is closed")
+            raise StorageError(f"{self.target.name}: the writer is closed")
         if self._limit is not None and self._in_flight >= self._limit:
-            raise StorageError(f"{self.path}: {self._in_flight} writes are waiting for the disk")
+            raise StorageError(
+                f"{self.target.name}: {self._in_flight} writes are waiting for the disk"
+            )
         self._in_flight += 1
         if self._thread is None:
             self._finish([(item, done)], *self._commit([(item, done)]))
@@ -182,17 +186,17 @@ class GroupWriter(Generic[T, R]):
             self._loop.call_soon(self._ring)
         self._gathered.append((item, done))
 
-    def tend(self, work: Callable[[sqlite3.Connection], int]) -> "asyncio.Future[int]":
+    def tend(self, work: Callable[[Connection], int]) -> "asyncio.Future[int]":
         """Run `work` in a transaction of its own, between two groups: upkeep that has time, in
         steps short enough for those who wait meanwhile. The future gives what it returned; it fails
         as that of `submit` does.
         """
         if self.broken is not None or self._closed:
-            raise StorageError(f"{self.path}: {self.broken or 'the writer is closed'}")
+            raise StorageError(f"{self.target.name}: {self.broken or 'the writer is closed'}")
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = self._loop.create_future()
         if self._thread is None:
-            _settle(future, *self._transact(work))
+            _settle(future, *self.target.transact(work))
             return future
         with self._bell:
             self._chores.append((work, future))
@@ -211,9 +215,7 @@ class GroupWriter(Generic[T, R]):
         if self._thread is not None:
             self._ring_now()
             self._thread.join()
-        if self.broken is None:
-            self._checkpoint()
-        self._connection.close()
+        self.target.close()
 
     def _ring(self) -> None:
         """On the loop: wake the thread, and see to it that nobody waits for ever."""
@@ -242,7 +244,7 @@ class GroupWriter(Generic[T, R]):
             ]
             self._given_up = self._committing
             self._in_flight -= len(waiting)
-            error = StorageError(f"{self.path}: the disk does not answer")
+            error = StorageError(f"{self.target.name}: the disk does not answer")
             for _, done in stuck:
                 done(error)
         self._watched = bool(self._in_flight)
@@ -260,7 +262,7 @@ class GroupWriter(Generic[T, R]):
                 self._committing, self._since = batch, monotonic()
                 chore = None if batch or not self._chores else self._chores.pop(0)
             if chore is not None:
-                self._tell(_settle, chore[1], *self._transact(chore[0]))
+                self._tell(_settle, chore[1], *self.target.transact(chore[0]))
                 idle = True
             else:
                 results, error = self._commit(batch)
@@ -269,7 +271,7 @@ class GroupWriter(Generic[T, R]):
                     idle = not self._waiting
                 self._tell(self._finish, batch, results, error)
             if self.broken is None:
-                self._tidy(idle)
+                self.target.tidy(idle)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
         """From the thread: call something on the loop."""
@@ -281,36 +283,9 @@ class GroupWriter(Generic[T, R]):
         self, batch: "list[_Pending[T, R]]"
     ) -> "tuple[list[R | Exception] | list[R], Exception | None]":
         started = monotonic()
-        results, error = self._transact(lambda c: self._apply(c, [item for item, _ in batch]))
+        results, error = self.target.transact(lambda c: self._apply(c, [item for item, _ in batch]))
         self.commit_seconds = monotonic() - started
         return results if results is not None else [], error
-
-    def _transact(
-        self, work: "Callable[[sqlite3.Connection], W]"
-    ) -> "tuple[W | None, Exception | None]":
-        if self.broken is not None:
-            return None, StorageError(str(self.broken))
-        connection = self._connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
-            connection.execute("COMMIT")
-        except Exception as error:
-            return None, self._undo(error)
-        return result, None
-
-    def _undo(self, error: Exception) -> Exception:
-        try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        except sqlite3.Error as worse:
-            error = worse
-        if not isinstance(error, sqlite3.Error):
-            return error
-        named = translate(error, self.path)
-        if is_fatal(error):
-            self.broken = named
-        return StorageError(str(named))
 
     def _finish(
         self,
@@ -328,30 +303,6 @@ class GroupWriter(Generic[T, R]):
             return
         for (_, done), result in zip(batch, results, strict=True):
             done(result)
-
-    def _tidy(self, idle: bool) -> None:
-        """Between commits: bring the write-ahead log home when it has grown and time allows.
-
-        A reader that holds an old snapshot delays the log's return, never a commit.
-        """
-        try:
-            size = self._wal.stat().st_size
-        except OSError:
-            return
-        if size - self._pinned > (WAL_BYTES if idle else FORCED_BYTES):
-            self._pinned = 0 if self._checkpoint() else size
-        elif size <= WAL_BYTES:
-            self._pinned = 0
-
-    def _checkpoint(self) -> bool:
-        """Copy the write-ahead log into the file; whether all of it could be copied."""
-        try:
-            return checkpoint(self._connection)
-        except sqlite3.Error as error:
-            # It opens the file anew: a process that has no handle left tries it again later.
-            if is_fatal(error) and primary_code(error) != sqlite3.SQLITE_CANTOPEN:
-                self.broken = translate(error, self.path)
-            return False
 
 
 def _settle(future: "asyncio.Future[int]", result: int | None, error: Exception | None) -> None:

@@ -12,15 +12,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from ringback.store import sqlite, writer
+from ringback.store import sqlite, sqlite_file
 from ringback.store.log import Entry, Log
 from ringback.store.meta import set_meta
 from ringback.store.sqlite_database import SqliteDatabase
+from ringback.store.writer import GroupWriter
 
 Append = Callable[[int, bytes], Awaitable[object]]
 
 
-def log(path: Path) -> tuple[writer.GroupWriter[Any, Any], Append]:
+def log(path: Path) -> tuple[GroupWriter[Any, Any], Append]:
     """The log as the receiver opens it, and how it takes an entry."""
     opened = Log.open(path)
 
@@ -32,7 +33,7 @@ def log(path: Path) -> tuple[writer.GroupWriter[Any, Any], Append]:
     return opened.writer, append
 
 
-def journal(path: Path) -> tuple[writer.GroupWriter[Any, Any], Append]:
+def journal(path: Path) -> tuple[GroupWriter[Any, Any], Append]:
     """The journal as the worker opens it, and how it takes an entry."""
     database = SqliteDatabase(path)
 
@@ -44,11 +45,12 @@ def journal(path: Path) -> tuple[writer.GroupWriter[Any, Any], Append]:
 
 async def main(path: Path, entries: int, synchronous: str = "") -> None:
     # So that checkpoints and a fresh start of the write-ahead log are in the record.
-    for module in (sqlite, writer):
+    for module in (sqlite, sqlite_file):
         module.__dict__["WAL_BYTES"] = 600_000
     opened, append = (log if path.name == "log.db" else journal)(path)
     if synchronous:
-        opened._connection.execute(f"pragma synchronous = {synchronous}")
+        target: Any = opened.target
+        target._connection.execute(f"pragma synchronous = {synchronous}")
     acks = os.open(path.parent / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     rng = random.Random(7)
 

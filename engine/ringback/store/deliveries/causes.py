@@ -1,9 +1,9 @@
 """Causes: which of our own actions led to another, as the loop guard asks for it."""
 
-from sqlite3 import Connection
 from typing import Protocol
 
 from ringback.events import DEEPEST
+from ringback.store.connection import Connection
 
 _BEHIND = """
 select a.rule, a.event_uid from events e join actions a on a.uid = case

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from sqlite3 import Connection
 
 from ringback.actions import SendMessage
 from ringback.events import Event
@@ -16,6 +15,7 @@ from ringback.rules.delivery_rates import (
 from ringback.rules.retry_policy import FailedText
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import read_action
+from ringback.store.connection import Connection
 from ringback.store.deliveries.ended_texts import counted_end
 from ringback.store.deliveries.spend_counts import SEGMENTS, span_of
 from ringback.store.operations.waiting_actions import COUNTED

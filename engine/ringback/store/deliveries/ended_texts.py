@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from sqlite3 import Connection
 
 from ringback.events import Event, person
 from ringback.outcomes import normal_status
@@ -27,6 +26,7 @@ from ringback.rules.delivery_rates import (
 from ringback.rules.number_blocks import country_of
 from ringback.runtime import from_iso, iso
 from ringback.store.actions import StoredAction
+from ringback.store.connection import Connection
 from ringback.store.deliveries.spend_counts import (
     SEGMENTS,
     Asked,

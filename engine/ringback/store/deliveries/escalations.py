@@ -3,9 +3,10 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from sqlite3 import Connection
+from typing import Any
 
 from ringback.store.actions import NewAction
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.incidents import OPEN, acknowledge
 from ringback.store.matching import NewRun
@@ -133,9 +134,9 @@ def told_to(connection: Connection, channels: Collection[str]) -> list[Escalatio
     return [found for found in map(_escalation, rows) if found.to(channels)]
 
 
-def _escalation(row: Sequence[object]) -> Escalation:
+def _escalation(row: Iterable[Any]) -> Escalation:
     *plain, told = row
-    return Escalation(*plain, tuple(Told(**each) for each in json.loads(str(told))))  # type: ignore[call-arg, arg-type]
+    return Escalation(*plain, tuple(Told(**each) for each in json.loads(str(told))))  # type: ignore[call-arg]
 
 
 def _move(

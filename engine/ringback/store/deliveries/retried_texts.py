@@ -1,6 +1,6 @@
 """Retried texts: what became of the text that another one is a try of, as the gate asks for it."""
 
-from sqlite3 import Connection
+from ringback.store.connection import Connection
 
 
 class RetriedTexts:

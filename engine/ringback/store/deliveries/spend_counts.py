@@ -9,11 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from sqlite3 import Connection
 from typing import NamedTuple
 
 from ringback.events import Event
 from ringback.rules.number_blocks import country_of
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.twilio import segments
 

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from sqlite3 import Connection
 
 from ringback.actions import Broadcast
 from ringback.events import Event, cause_fields
 from ringback.runtime import from_iso
+from ringback.store.connection import Connection
 from ringback.store.events import record_internal
 
 OP = "broadcast"

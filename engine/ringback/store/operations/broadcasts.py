@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from sqlite3 import Connection
 from typing import Any
 
 from ringback.events import Event, telephone
 from ringback.runtime import ulid_from
 from ringback.store.actions import NewAction
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 from ringback.store.matching import NewRun

@@ -7,11 +7,11 @@ and named.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection
 from typing import Any
 
 from ringback.errors import Conflict
 from ringback.rules.model import WAITS_FOR_YES
+from ringback.store.connection import Connection, named
 from ringback.store.database import Database
 from ringback.store.operations.doings import By, Doing, carry_out
 
@@ -151,10 +151,10 @@ def _preview(connection: Connection, bulk: Bulk, now: str) -> tuple[Bulk, bool]:
     until = max((row[0] for row in rows), default=0)
     key = connection.execute(
         "insert into bulks (uid, op, wanted, until_id, state, total, done, refused, skipped, by, "
-        "began_at) values (?, ?, ?, ?, 'previewed', ?, 0, 0, 0, ?, ?)",
+        "began_at) values (?, ?, ?, ?, 'previewed', ?, 0, 0, 0, ?, ?) returning id",
         (bulk.uid, bulk.op, json.dumps(dict(bulk.wanted)), until, len(rows),
          json.dumps({name: getattr(bulk.by, name) for name in By.__slots__}), now),
-    ).lastrowid  # fmt: skip
+    ).fetchone()[0]  # fmt: skip
     connection.executemany(
         "insert into bulk_items (bulk, n, uid, was) values (?, ?, ?, ?)",
         [(key, n, row[1], row[2]) for n, row in enumerate(rows, 1)],
@@ -170,11 +170,9 @@ def _get(connection: Connection, uid: str) -> Bulk | None:
         "from bulks where uid = ?",
         (uid,),
     )
-    names = [column[0] for column in found.description]
-    row = found.fetchone()
-    if row is None:
+    kept = named(found)
+    if kept is None:
         return None
-    kept: dict[str, Any] = dict(zip(names, row, strict=True))
     wanted, by = json.loads(kept.pop("wanted")), By(**json.loads(kept.pop("by")))
     return Bulk(**kept, wanted=wanted, by=by)
 

@@ -4,10 +4,10 @@ write to."""
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from sqlite3 import Connection
 
 from ringback.actions import Action, Broadcast, Remember, SetMember
 from ringback.events import telephone
+from ringback.store.connection import Connection
 from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.operations.broadcast_start import begin

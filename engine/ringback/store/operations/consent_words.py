@@ -4,10 +4,10 @@ import secrets
 from base64 import b32encode
 from dataclasses import dataclass
 from hashlib import blake2b
-from sqlite3 import Connection
 
 from ringback.errors import Conflict
 from ringback.events import conversation_of, person
+from ringback.store.connection import Connection
 from ringback.store.consents import SERVICE_OF, note
 from ringback.store.database import Database
 from ringback.store.meta import get_meta, set_meta

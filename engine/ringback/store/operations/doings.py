@@ -7,11 +7,11 @@ was the first time. `expect` is compared with what is true in the very transacti
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from sqlite3 import Connection
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.errors import Conflict, RingbackError
 from ringback.events import person
+from ringback.store.connection import Connection, named
 from ringback.store.database import Database
 
 P = ParamSpec("P")
@@ -174,10 +174,8 @@ def truth(connection: Connection, doing: Doing) -> dict[str, Any]:
         return _of_mute(connection, doing)
     if ask is None:
         return {}
-    found = connection.execute(ask, (PAUSED if doing.kind == "switch" else doing.subject,))
-    names = [column[0] for column in found.description]
-    row = found.fetchone()
-    return dict(zip(names, row, strict=True)) if row else {}
+    about = PAUSED if doing.kind == "switch" else doing.subject
+    return named(connection.execute(ask, (about,))) or {}
 
 
 _TRUTH = {

@@ -2,9 +2,9 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from sqlite3 import Connection
 from threading import Lock
 
+from ringback.store.connection import Connection
 from ringback.store.meta import get_meta
 
 DRAW_KEY = "draw_key"

@@ -1,8 +1,8 @@
 """Mutes: conversations that a person has taken over from the rules, until a time."""
 
 from dataclasses import astuple, dataclass, fields
-from sqlite3 import Connection
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 

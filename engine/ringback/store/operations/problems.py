@@ -7,9 +7,9 @@ and what has happened.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
-from sqlite3 import Connection
 from typing import Any
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.doings import Doing, carry_out

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
-from sqlite3 import Connection
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 

@@ -1,6 +1,6 @@
 """Strikes of rules that blocked or ended their process, and their quarantine, as statements."""
 
-from sqlite3 import Connection
+from ringback.store.connection import Connection
 
 
 def strike(

@@ -3,8 +3,8 @@ where it says so."""
 
 from dataclasses import dataclass
 from hashlib import sha256
-from sqlite3 import Connection
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.meta import IS_OPEN
 

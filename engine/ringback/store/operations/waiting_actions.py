@@ -1,7 +1,8 @@
 """Actions that wait at present: how many, and since when."""
 
 from dataclasses import dataclass
-from sqlite3 import Connection
+
+from ringback.store.connection import Connection
 
 _LOOKED_AT = 2000
 COUNTED = 20_000  # no more actions that wait are counted than so many

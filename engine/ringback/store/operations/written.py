@@ -1,12 +1,12 @@
 """Written texts: those that a person writes into a conversation, each with a run of its own."""
 
 from collections.abc import Sequence
-from sqlite3 import Connection
 
 from ringback.actions import AnswerCall, EndCall
 from ringback.errors import Conflict
 from ringback.events import CALL_OVER
 from ringback.store.actions import OPEN, NewAction
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing, carry_out

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from sqlite3 import Connection
 from typing import Any
 
 from ringback.events import REPLAY, matches_type
 from ringback.rules.model import found_by
 from ringback.store import events, replays
+from ringback.store.connection import Connection
 from ringback.store.meta import PASSED_OVER, Revision, get_meta, rules_at
 from ringback.store.queries.files import Row
 from ringback.store.queries.run_lists import RunLists, with_params

@@ -8,11 +8,11 @@ the action that remembered it, unless that was done again since.
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from sqlite3 import Connection
 from typing import Any
 from urllib.parse import urlsplit
 
 from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
+from ringback.store.connection import Connection
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.upkeep.log_retention import bare_fields, without_content
 

@@ -9,10 +9,10 @@ triggers. `recount` makes all of it from the events.
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.runtime import iso
+from ringback.store.connection import Connection
 
 MADE = """
 create table event_counts (

@@ -6,11 +6,11 @@ many it found; the caller comes again until there are none.
 
 import json
 from collections.abc import Mapping
-from sqlite3 import Connection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from ringback.hooks.reading import ROUTE
+from ringback.store.connection import Connection
 from ringback.store.upkeep.kept_fields import is_content, stays
 
 BLANKED = "; blanked"

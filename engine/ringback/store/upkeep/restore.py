@@ -8,11 +8,11 @@ import json
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from sqlite3 import Connection
 
 from ringback.errors import StorageError
 from ringback.private_files import make_file
 from ringback.store.actions import COLUMNS, StoredAction
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.meta import IS_OPEN, get_meta, set_meta
 from ringback.store.sqlite import connect_reader, translated

@@ -8,8 +8,8 @@ stays. The journal's steps belong to the worker, the log's to the receiver: one 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from sqlite3 import Connection
 
+from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta

@@ -15,9 +15,9 @@ from admission.node import Node, settings_of
 from admission.stories import OURS, PEOPLE, Happens, Story, text
 from ringback.errors import StorageError
 from ringback.runtime import REAL, iso
-from ringback.store import sqlite
 from ringback.store.actions import Decision
-from ringback.store.sqlite import connect_reader, connect_writer
+from ringback.store.sqlite import files as sqlite
+from ringback.store.sqlite.files import connect_reader, connect_writer
 from ringback.store.upkeep.erase import Erased, erase
 from ringback.store.upkeep.log_retention import blank_body
 from ringback.store.upkeep.rebuild import rebuild

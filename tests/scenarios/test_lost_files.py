@@ -13,7 +13,7 @@ import pytest
 from ringback.receiver.node import note_journal
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite_file import SqliteFile
+from ringback.store.sqlite.file_writer import SqliteFile
 from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.rebuild import rebuild
 from ringback.store.writer import GroupWriter

@@ -15,7 +15,7 @@ import pytest
 
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite_file import SqliteFile
+from ringback.store.sqlite.file_writer import SqliteFile
 from ringback.store.upkeep.backup import backup
 from ringback.store.writer import GroupWriter
 from ringback.worker.send import sender

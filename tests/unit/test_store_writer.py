@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import DataError, StorageError
-from ringback.store import sqlite
-from ringback.store.sqlite import WAL_BYTES, connect_reader, connect_writer
-from ringback.store.sqlite_file import FORCED_BYTES, SqliteFile
+from ringback.store.sqlite import files as sqlite
+from ringback.store.sqlite.file_writer import FORCED_BYTES, SqliteFile
+from ringback.store.sqlite.files import WAL_BYTES, connect_reader, connect_writer
 from ringback.store.writer import GROUP, GroupWriter, each
 
 

@@ -11,13 +11,12 @@ from ringback.actions import Action, AnswerCall, HttpRequest, to_params
 from ringback.outcomes import Answered
 from ringback.runtime import from_iso, iso
 from ringback.store.action_ends import Asked, tell_run
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, one_of
 from ringback.store.database import Database
 from ringback.store.events import copies
 from ringback.store.operations.cards import NOTED, note
 from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.operations.waiting_actions import Waiting, waiting
-from ringback.store.sqlite import one_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,10 @@ from ringback.actions import AnswerCall, HttpRequest
 from ringback.outcomes import Answered, advance, normal_status, state_for
 from ringback.store.action_ends import Asked, learn_costs, tell_run
 from ringback.store.actions import UNTAKEN, StoredAction
-from ringback.store.connection import Connection, IntegrityError, attempted
+from ringback.store.connection import Connection, IntegrityError, attempted, one_of
 from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text, count_refused
-from ringback.store.sqlite import one_of
 from ringback.twilio.consent import OPT_OUTS, refusal
 from ringback.twilio.costs import NOTHING, Cost
 from ringback.twilio.error_codes import NOT_IN_PROGRESS

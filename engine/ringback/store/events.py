@@ -11,11 +11,10 @@ from typing import Any
 from ringback.error_codes import error_class
 from ringback.events import REPLAY, Event
 from ringback.runtime import from_iso, iso
-from ringback.store.connection import Connection, Row
+from ringback.store.connection import OVERTAKING, Connection, Row, first_since, one_of
 from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import OPEN_STATES, get_meta
-from ringback.store.sqlite import OVERTAKING, first_since, one_of
 from ringback.store.upkeep.event_counts import add_counts
 from ringback.twilio.kinds import failed_document
 from ringback.twilio.webhooks import JSON_ROUTES, events_from

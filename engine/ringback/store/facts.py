@@ -11,7 +11,7 @@ from ringback.actions import Remember, SetMember
 from ringback.error_codes import error_class as class_of
 from ringback.events import CALL_OVER, person, spellings, telephone
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.connection import Connection
+from ringback.store.connection import OVERTAKING, Connection, first_since
 from ringback.store.consents import SERVICE_OF
 from ringback.store.deliveries.causes import Caused, Causes
 from ringback.store.deliveries.delivery_facts import JournalDeliveries
@@ -21,7 +21,7 @@ from ringback.store.log import LogReader
 from ringback.store.meta import get_meta
 from ringback.store.operations.cards import card_field, is_member
 from ringback.store.operations.list_turns import DRAW_KEY, ListTurns, last_turn
-from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
+from ringback.store.sqlite.files import connect_reader
 from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 
 LAST_TEXTS = 50

@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, one_of
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
-from ringback.store.sqlite import one_of
 
 ACCOUNT = "account"
 """The account of the settings, which actions and events of our own do not name."""

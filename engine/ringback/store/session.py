@@ -11,7 +11,7 @@ from ringback.events import Event
 from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, one_of
 from ringback.store.deliveries.escalations import Escalation, told_to
 from ringback.store.events import KnownEvents
 from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts
@@ -19,7 +19,6 @@ from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import IS_OPEN, OPEN_STATES, in_account
 from ringback.store.operations.list_turns import ListTurns
 from ringback.store.operations.mutes import Mute, mute_of
-from ringback.store.sqlite import one_of
 from ringback.store.upkeep.blanking import key_digest
 
 _CHUNK = 500

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 from ringback.events import person
 from ringback.runtime import iso
+from ringback.store.connection import OVERTAKING, first_at
 from ringback.store.consents import SERVICE_OF
 from ringback.store.console.contact_lists import ContactLists
 from ringback.store.meta import get_meta
 from ringback.store.operations.mutes import OF
 from ringback.store.queries.files import Row
 from ringback.store.queries.run_lists import with_params
-from ringback.store.sqlite import OVERTAKING, first_at
 
 LOOKED_AT = 1000
 """So many rows of a conversation are looked at, at most, for one part of it."""

@@ -7,10 +7,9 @@ from ringback.error_codes import error_class
 from ringback.events import person
 from ringback.rules.delivery_rates import NO_CODE, Ended, Failure, Key
 from ringback.rules.number_blocks import country_of
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, first_since, one_of
 from ringback.store.database import Database
 from ringback.store.meta import WITHOUT_SUCCESS
-from ringback.store.sqlite import first_since, one_of
 
 MOST = 3000
 """So many failures of the last minutes are looked at, the newest."""

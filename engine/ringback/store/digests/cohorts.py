@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from ringback.outcomes import MESSAGE
+from ringback.store.connection import OVERTAKING, first_at, one_of
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import FAILED
 from ringback.store.queries.bulk_lists import BulkLists
@@ -21,7 +22,6 @@ from ringback.store.queries.failed_texts import WAITS
 from ringback.store.queries.failure_groups import country, line_type
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.spend_sums import ALL, Tally, tally_of
-from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 CHUNK = 500
 TOOK = (

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, first_since, one_of
 from ringback.store.database import Database
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.doings import Doing, carry_out
-from ringback.store.sqlite import first_since, one_of
 
 FAILED = ("message.failed", "message.undelivered", "call.failed")
 """The reports that a text or call has ended badly."""

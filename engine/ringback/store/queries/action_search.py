@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from ringback.events import person
 from ringback.outcomes import EFFECTS, state_for
+from ringback.store.connection import first_since, one_of
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.queries.failed_texts import FailedTexts
 from ringback.store.queries.files import Row
 from ringback.store.queries.run_lists import COMMON, with_params
-from ringback.store.sqlite import first_since, one_of
 
 READ = 50_000
 """So many actions are looked at, at most, for those that fit; the newest of them."""

@@ -10,13 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ringback.store.connection import OVERTAKING, first_at, one_of
 from ringback.store.meta import OPEN_STATES, RARE_SOURCES, WITHOUT_SUCCESS
 from ringback.store.queries import filters
 from ringback.store.queries.files import Row
 from ringback.store.queries.filters import Clause
 from ringback.store.queries.run_lists import COMMON, with_params
 from ringback.store.queries.waits import Waits
-from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 LOOKED_AT = 5000
 """So many rows are looked at, at most, for one part of a list."""

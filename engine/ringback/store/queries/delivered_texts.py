@@ -1,10 +1,10 @@
 """Texts of ours in a span, each with how far it came, for counting."""
 
 from ringback.outcomes import MESSAGE
+from ringback.store.connection import first_since
 from ringback.store.queries.action_search import ActionSearch
 from ringback.store.queries.delivery_groups import STATE
 from ringback.store.queries.files import Row
-from ringback.store.sqlite import first_since
 
 _ARRIVED = ("delivered", "read")
 

@@ -1,9 +1,9 @@
 """Lists of what people did, with what was refused to them, the newest first."""
 
+from ringback.store.connection import first_since
 from ringback.store.operations.rule_states import ALL, RuleState
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.rule_counts import RuleActivity
-from ringback.store.sqlite import first_since
 
 
 class DoingLists(RuleActivity):

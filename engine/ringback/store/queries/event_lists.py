@@ -6,10 +6,10 @@ from typing import Any
 
 from ringback.errors import RingbackError
 from ringback.events import person
+from ringback.store.connection import first_since
 from ringback.store.events import of_row
 from ringback.store.log import LogRow
 from ringback.store.queries.files import Files, Row, loads
-from ringback.store.sqlite import first_since
 
 _EVENT = (
     "uid, type, at, received_at, trust, source, account_sid, subject_sid, sender, recipient, "

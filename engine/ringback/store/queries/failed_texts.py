@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ringback.runtime import iso
+from ringback.store.connection import OVERTAKING, first_at, first_since, one_of
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import ALL as PROBLEMS
 from ringback.store.operations.problems import BACK, FAILED, Said, with_problems
 from ringback.store.queries.files import Row
 from ringback.store.queries.traces import Traces
-from ringback.store.sqlite import OVERTAKING, first_at, first_since, one_of
 
 COUNTED = 20_000
 """So many failures of a day are counted for groups that are muted up to a number."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import iso
+from ringback.store.connection import first_at
 from ringback.store.queries.files import Row
 from ringback.store.queries.rule_figures import RuleFigures
-from ringback.store.sqlite import first_at
 
 MOST_COUNTED = 1000
 """More of them is said as this many; nobody needs the exact number then."""

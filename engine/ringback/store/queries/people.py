@@ -4,12 +4,12 @@ from datetime import datetime
 
 from ringback.events import person
 from ringback.runtime import iso
+from ringback.store.connection import first_since
 from ringback.store.meta import IS_OPEN
 from ringback.store.queries.action_search import READ
 from ringback.store.queries.delivered_texts import DeliveredTexts
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.run_lists import with_params
-from ringback.store.sqlite import first_since
 
 LOOKED_AT = 1000
 """So many events of a conversation are looked at for runs that still wait."""

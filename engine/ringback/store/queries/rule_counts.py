@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.rules.model import Budget
+from ringback.store.connection import first_since
 from ringback.store.meta import GONE
 from ringback.store.queries.files import loads
 from ringback.store.queries.people import People
-from ringback.store.sqlite import first_since
 
 MOST = 100_000
 """Runs of a rule are counted so far."""

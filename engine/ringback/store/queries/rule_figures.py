@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ringback.store.connection import first_since
 from ringback.store.meta import GONE
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.run_lists import with_params
 from ringback.store.queries.undecided import Undecided
-from ringback.store.sqlite import first_since
 
 MOST_RUNS = 100_000
 """So many of the newest runs and actions are counted."""

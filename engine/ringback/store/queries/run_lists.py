@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ringback.store.connection import one_of
 from ringback.store.meta import OPEN_STATES, WITHOUT_SUCCESS
 from ringback.store.queries.event_lists import EventLists
 from ringback.store.queries.files import Row, loads
-from ringback.store.sqlite import one_of
 from ringback.twilio.costs import estimated_segments
 
 _ENDED_BADLY = ("failed", "skipped", "cancelled")

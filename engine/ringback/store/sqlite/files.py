@@ -7,13 +7,12 @@ Checkpoints are never automatic, because an automatic one runs inside somebody's
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ringback.errors import DataError, RingbackError, StorageError
 from ringback.private_files import make_file
-from ringback.store.connection import Connection
 
 BUSY_SECONDS = 2.0
 """How long a commit waits for a foreign lock before it is refused."""
@@ -23,9 +22,6 @@ CHECKED_BYTES = 64 * 1024 * 1024
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size that the write-ahead log is cut back to when it starts over after a checkpoint."""
-
-OVERTAKING = 2000
-"""How many rows one may have overtaken: webhooks wait in the log, our own events do not."""
 
 APPLICATION = 0x52424B31
 """Written into the head of our files ("RBK1"), so that those of other programs are recognised."""
@@ -216,35 +212,3 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
-
-
-def one_of(states: Iterable[str], column: str = "state") -> str:
-    """A condition: one of these words. SQLite makes a table for an `in` with more than two, and in
-    the condition of an index it does so at each row that is written. A query has to say the same,
-    word for word, to be let use such an index."""
-    return f"({' or '.join(f'{column} = {state!r}' for state in states)})"
-
-
-def first_since(connection: Connection, table: str, column: str, since: str) -> int:
-    """The id from which on the rows of a table may be that young; 0 for all of them.
-
-    Rows stand in the order in which they came, nearly: some before the first one are given too. So
-    a question about the last hour reads the rows of that hour, however old the table is. The caller
-    still compares the column, for those that overtook others.
-    """
-    return max(first_at(connection, table, column, since) - OVERTAKING, 0)
-
-
-def first_at(connection: Connection, table: str, column: str, since: str) -> int:
-    """An id around which the rows of a table become that young, found by halving: at most
-    `OVERTAKING` rows are on the wrong side of it."""
-    low, high = 0, connection.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0]
-    find = f"select {column} from {table} where id >= ? order by id limit 1"
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(find, (middle,)).fetchone()
-        if row is None or row[0] >= since:
-            high = middle
-        else:
-            low = middle + 1
-    return low

@@ -10,8 +10,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from ringback.errors import StorageError
 from ringback.store.connection import Connection, Row
 from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite import connect_reader, translate
-from ringback.store.sqlite_file import SqliteFile
+from ringback.store.sqlite.file_writer import SqliteFile
+from ringback.store.sqlite.files import connect_reader, translate
 from ringback.store.writer import GroupWriter, each
 
 P = ParamSpec("P")

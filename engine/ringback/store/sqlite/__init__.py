@@ -1,0 +1,1 @@
+"""The store on SQLite: files of one machine, with one writer each."""

@@ -22,7 +22,7 @@ from ringback.rules.language.scope import NoFacts
 from ringback.runtime import iso
 from ringback.store.log import Entry, LogReader, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.testing.backtest import Backtest, recorded
 from ringback.testing.bench import Bench
 

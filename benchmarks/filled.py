@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from ringback.runtime import iso
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_journal, migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep.event_counts import recount
 
 ACCOUNT = "AC" + "1" * 32

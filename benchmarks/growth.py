@@ -27,7 +27,7 @@ from servers import ACCOUNT, HERE, Bench, cpu_seconds, request_of, signed
 
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogReader
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 BODY = request_of(1).partition(b"\r\n\r\n")[2]
 ENTRY = Entry(

@@ -25,7 +25,7 @@ import uvloop
 from ringback.config import Settings
 from ringback.events import Event
 from ringback.plugins.requests import HandlerCall
-from ringback.store.sqlite.database import SqliteDatabase
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
 from ringback.testing import sms
 from ringback.worker.hosts.pool import Pool
 from ringback.worker.hosts.server_link import command_for

@@ -32,7 +32,7 @@ from ringback.console.surroundings import Surroundings
 from ringback.runtime import iso
 from ringback.store.digests.digest import NAME
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 MOST = 40.0
 """Milliseconds of processor time that a page may take."""

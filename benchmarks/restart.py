@@ -19,7 +19,7 @@ from servers import Bench, request_of
 
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 
 def fill(path: Path, rows: int) -> None:

@@ -28,7 +28,7 @@ from ringback.rules.starts import start_event, text_of
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogRow
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.testing import NOON
 from ringback.twilio.rest import Request
 from ringback.worker.engine import Engine

@@ -16,7 +16,7 @@ from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.writer import GroupWriter
 from ringback.twilio.rest import Request, path
 from ringback.worker.gate.gate import Gatekeeper

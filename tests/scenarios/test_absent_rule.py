@@ -8,7 +8,7 @@ import pytest
 
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from scenarios.test_rules_timing import ANN, BOB, World
 
 RULES = """

@@ -15,7 +15,7 @@ from ringback.project import Project
 from ringback.runtime import REAL, iso
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.worker import engine
 from ringback.worker.engine import Engine
 from ringback.worker.run import backlog

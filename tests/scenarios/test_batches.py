@@ -15,7 +15,7 @@ import pytest
 from admission.compare import difference
 from admission.stories import PEOPLE, Step, Story, crowded, in_bursts, story, text
 from ringback.plugins.loader import load_plugins
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.testing.assembly import ruleset_of
 from ringback.worker.match import matcher
 from scenarios.test_bursts import Held

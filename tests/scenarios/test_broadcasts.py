@@ -9,7 +9,7 @@ import pytest
 from ringback.store.operations.cards import Card
 from ringback.store.operations.cards import _write as write_cards
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep.erase import erase
 from scenarios.test_bulks import ask, bulk
 from simulation.story import Story

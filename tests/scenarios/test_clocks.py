@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.worker.recovery.repair import Repairer
 from simulation.checker import judge
 from simulation.faults import calm

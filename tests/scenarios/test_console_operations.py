@@ -29,7 +29,7 @@ from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import REAL, iso
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep.log_retention import without_content
 from ringback.worker.control import Control
 

@@ -19,7 +19,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import REAL
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.worker.control import Control
 
 ANN, BOB, EVE = PEOPLE

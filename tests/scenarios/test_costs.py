@@ -22,7 +22,7 @@ from ringback.errors import GatewayError, NotFound, RateLimited, ServerError, Un
 from ringback.gateway.transport import Reply
 from ringback.runtime import from_iso, iso
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.testing import NOON
 from ringback.twilio.costs import Cost, cost_of
 from ringback.twilio.rest import Request

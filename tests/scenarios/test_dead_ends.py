@@ -9,7 +9,7 @@ import pytest
 
 from ringback.errors import BadRequest, GatewayError
 from ringback.gateway.transport import Reply
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.twilio.rest import Request
 from ringback.worker.send import settle
 from simulation.checker import judge

@@ -12,7 +12,7 @@ import pytest
 from ringback.runtime import Runtime
 from ringback.store.facts import JournalFacts
 from ringback.store.migrations import connect_journal, migrate_journal
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from simulation.faults import calm
 from simulation.story import Story
 from simulation.twilio import ACCOUNT, OURS

@@ -13,7 +13,7 @@ from admission.stories import PEOPLE, Step, Story, text
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.upkeep.erase import erase
 from ringback.store.upkeep.retention import Retention
 from ringback.testing import Bench, sms

@@ -29,7 +29,7 @@ from ringback.runtime import iso
 from ringback.store.log import Entry
 from ringback.store.operations.cards import Card
 from ringback.store.operations.cards import _write as write_cards
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.testing import Bench
 from ringback.testing.case_failures import Sent, Wished, outgoing, wished
 from ringback.testing.cases import parse_moment

@@ -16,8 +16,8 @@ from admission.stories import OURS, PEOPLE, Happens, Story, text
 from ringback.errors import StorageError
 from ringback.runtime import REAL, iso
 from ringback.store.actions import Decision
-from ringback.store.sqlite import files as sqlite
-from ringback.store.sqlite.files import connect_reader, connect_writer
+from ringback.store.sqlite import sqlite_files as sqlite
+from ringback.store.sqlite.sqlite_files import connect_reader, connect_writer
 from ringback.store.upkeep.erase import Erased, erase
 from ringback.store.upkeep.log_retention import blank_body
 from ringback.store.upkeep.rebuild import rebuild

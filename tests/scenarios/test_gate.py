@@ -7,7 +7,7 @@ import pytest
 
 from ringback.runtime import iso
 from ringback.store.log import Entry
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from simulation.story import FORM, Story
 from simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
 

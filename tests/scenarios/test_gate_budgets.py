@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringback.project import Project
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.twilio.rest import Request
 from simulation import life
 from simulation.story import Story

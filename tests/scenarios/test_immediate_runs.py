@@ -9,7 +9,7 @@ from admission.compare import load
 from admission.node import Node, settings_of
 from admission.stories import OURS, Happens, Story, text
 from ringback.plugins.loader import PluginSet
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.testing.assembly import ruleset_of
 from ringback.worker import immediate
 from scenarios.test_rules_timing import ANN, World

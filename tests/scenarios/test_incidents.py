@@ -12,7 +12,7 @@ from ringback.store.log import Log, insert
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.writer import GroupWriter
 from ringback.worker.recovery import repair
 from simulation.faults import calm

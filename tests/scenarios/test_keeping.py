@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.main import run
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from simulation.story import Story
 from simulation.twilio import OURS
 

@@ -16,7 +16,7 @@ from admission.node import Node, Twilio, settings_of
 from admission.stories import Happens, Story
 from ringback.errors import BadRequest
 from ringback.gateway.transport import Reply
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.twilio.rest import Request
 from simulation import story as simulated
 from simulation.twilio import ACCOUNT as simulated_account

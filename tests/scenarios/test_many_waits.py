@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from scenarios.test_rules_timing import ANN, World, ruleset
 
 __all__ = ["ruleset"]

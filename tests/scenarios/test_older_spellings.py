@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from ringback.events import person
 from ringback.store.migrations import journal_migrations, migrate_journal
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep import people
 from scenarios.test_gate import Begin, ends, refused, says
 from scenarios.test_spellings import TWINS

@@ -12,7 +12,7 @@ from ringback.errors import PluginBlocked
 from ringback.plugins.manifest import manifest_of, read_manifest
 from ringback.plugins.requests import FunctionCalls, Request, StepCall
 from ringback.project import Project
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from scenarios.test_rules_timing import ANN, BOB, World
 from simulation.calls import Here
 

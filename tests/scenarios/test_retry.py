@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ringback.errors import UsageError
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.upkeep.backup import backup
 from simulation.story import Story
 

@@ -33,8 +33,8 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.journal import DatabaseJournal, Store, open_store
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.runs import RunStep
-from ringback.store.sqlite.database import SqliteDatabase
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine

@@ -19,7 +19,7 @@ from ringback.runtime import REAL, iso
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
 from simulation.calls import Here

@@ -11,7 +11,7 @@ import pytest
 from ringback.cli.deliveries import span
 from ringback.cli.main import run
 from ringback.store.queries.delivery_groups import percentile
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from simulation.faults import calm
 from simulation.story import Story
 from simulation.twilio import ACCOUNT, OURS

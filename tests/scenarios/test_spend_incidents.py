@@ -10,7 +10,7 @@ import pytest
 from ringback.runtime import Runtime, iso
 from ringback.store.deliveries.spend_counts import span_of
 from ringback.store.facts import open_facts
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from simulation.story import Story
 from simulation.twilio import OURS
 

@@ -19,7 +19,7 @@ from ringback.plugins.requests import FunctionCalls, Request
 from ringback.project import Project
 from ringback.runtime import iso
 from ringback.store.log import Entry
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.upkeep.rebuild import rebuild
 from ringback.testing import OURS
 from ringback.worker.match import matcher

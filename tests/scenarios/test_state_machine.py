@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from ringback.errors import UsageError
 from ringback.store.attempts import Verdict
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.worker.control import Control
 from ringback.worker.send import classify
 from simulation.checker import judge

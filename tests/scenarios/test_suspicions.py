@@ -118,7 +118,7 @@ async def test_many_that_are_planned_hold_up_none_that_was_put_off(tmp_path: Pat
             for number in range(25)
         ]  # fmt: skip
         from ringback.store.actions import insert_actions
-        from ringback.store.sqlite.files import connect_writer
+        from ringback.store.sqlite.sqlite_files import connect_writer
 
         connection = connect_writer(it.settings.data / "journal.db")
         insert_actions(connection, many)

@@ -19,7 +19,7 @@ from admission.stories import Story, text
 from ringback.gateway.transport import Reply
 from ringback.plugins.loader import load_plugins
 from ringback.runtime import iso
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.testing import NOON
 from ringback.testing.assembly import ruleset_of
 from ringback.twilio.rest import Request

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from ringback.store.log import Entry
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from simulation.story import Story
 
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from ringback.errors import StorageError
-from ringback.store.sqlite.database import SqliteDatabase
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
 from simulation.faults import Faults
 from simulation.loop import VirtualLoop
 

@@ -19,7 +19,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.log import Entry, Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.writer import GroupWriter
 from simulation.disk import Move
 from simulation.faults import Faults, calm

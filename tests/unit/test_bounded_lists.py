@@ -15,7 +15,7 @@ from ringback.store.migrations import migrate_journal
 from ringback.store.queries import bounded_lists, filters
 from ringback.store.queries.bounded_lists import Part
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROWS = 400

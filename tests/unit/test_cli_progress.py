@@ -18,7 +18,7 @@ from ringback.runtime import REAL
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep import backup, rebuild
 from ringback.store.upkeep.erase import erase
 from ringback.store.upkeep.progress_reports import followed

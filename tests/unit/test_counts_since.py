@@ -11,7 +11,7 @@ import pytest
 from ringback.runtime import iso
 from ringback.store.migrations import migrate_journal
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SINCE = 60

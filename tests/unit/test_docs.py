@@ -22,7 +22,7 @@ from ringback.store.console.access import Access
 from ringback.store.digests.digest import Digest
 from ringback.store.journal import open_store
 from ringback.store.log import Log
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

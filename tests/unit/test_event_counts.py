@@ -19,7 +19,7 @@ from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.matching import Matched, record
 from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep.event_counts import recount
 from ringback.testing.events import message_status, sms
 

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.files import CHECKED_BYTES, connect_writer
+from ringback.store.sqlite.sqlite_files import CHECKED_BYTES, connect_writer
 from ringback.store.upkeep.backup import check, is_large
 
 PAGE = 4096

@@ -25,8 +25,8 @@ from ringback.store.migrations import (
 )
 from ringback.store.queries.questions import Questions
 from ringback.store.replays import Recorded, performed
-from ringback.store.sqlite.database import SqliteDatabase
-from ringback.store.sqlite.files import APPLICATION, connect_writer
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
+from ringback.store.sqlite.sqlite_files import APPLICATION, connect_writer
 from ringback.store.upkeep.backup import backup, check
 from ringback.store.upkeep.rebuild import rebuild
 

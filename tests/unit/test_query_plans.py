@@ -26,7 +26,7 @@ from ringback.store.migrations import connect_journal, migrate_journal, migrate_
 from ringback.store.queries import filters
 from ringback.store.queries.action_search import Wanted
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from simulation.batch import run_story
 from simulation.twilio import OURS
 

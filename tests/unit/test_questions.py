@@ -21,8 +21,8 @@ from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries.questions import Questions
 from ringback.store.runs import RunStep
-from ringback.store.sqlite.database import SqliteDatabase
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 OURS, THEIRS = "+15550001111", "+12025550142"
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)

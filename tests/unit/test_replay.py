@@ -15,7 +15,7 @@ from ringback.runtime import iso
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched
-from ringback.store.sqlite.files import connect_reader, connect_writer
+from ringback.store.sqlite.sqlite_files import connect_reader, connect_writer
 from ringback.store.upkeep.log_retention import BLANKED
 from ringback.testing.events import ACCOUNT, OURS, THEIRS
 from ringback.twilio.webhooks import events_from

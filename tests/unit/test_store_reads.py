@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ringback.store.connection import Connection
-from ringback.store.sqlite.database import SqliteDatabase
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 COUNT = "select count(*) from meta where key like 'test:%'"
 

@@ -20,7 +20,7 @@ from ringback.store.matching import CURSOR, Matched, NewRun
 from ringback.store.meta import set_meta
 from ringback.store.queries.questions import Questions
 from ringback.store.runs import RunStep
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep import log_retention, retention
 from ringback.store.upkeep.backup import check
 from ringback.store.upkeep.locks import hold

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import DataError, StorageError
-from ringback.store.sqlite import files as sqlite
+from ringback.store.sqlite import sqlite_files as sqlite
 from ringback.store.sqlite.file_writer import FORCED_BYTES, SqliteFile
-from ringback.store.sqlite.files import WAL_BYTES, connect_reader, connect_writer
+from ringback.store.sqlite.sqlite_files import WAL_BYTES, connect_reader, connect_writer
 from ringback.store.writer import GROUP, GroupWriter, each
 
 
@@ -299,7 +299,7 @@ async def test_a_pinned_reader_delays_no_commit(path: Path) -> None:
 async def test_closing_waits_for_no_reader(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Litestream reads for as long as it lives."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 120.0)
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     await writer.submit("a")
     reader = connect_reader(path)
     reader.execute("begin")
@@ -312,7 +312,7 @@ async def test_closing_waits_for_no_reader(path: Path, monkeypatch: pytest.Monke
 async def test_nobody_else_writes_during_a_checkpoint(path: Path) -> None:
     """One who writes as well would begin the log anew under it, which an old SQLite does not
     notice. The checkpoint begins with a connection of its own."""
-    writer = GroupWriter(path, insert, prepare=make_table)
+    writer = GroupWriter(SqliteFile(path, make_table), insert)
     await writer.submit("a")
     other = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     tries: list[str] = []

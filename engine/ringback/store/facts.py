@@ -21,7 +21,7 @@ from ringback.store.log import LogReader
 from ringback.store.meta import get_meta
 from ringback.store.operations.cards import card_field, is_member
 from ringback.store.operations.list_turns import DRAW_KEY, ListTurns, last_turn
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 
 LAST_TEXTS = 50

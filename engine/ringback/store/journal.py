@@ -40,7 +40,7 @@ from ringback.store.operations.run_locks import RunLocks
 from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
-from ringback.store.sqlite.database import SqliteDatabase
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
 from ringback.store.timers import Timers
 from ringback.store.upkeep.restore import Restore
 from ringback.store.upkeep.retention import Retention

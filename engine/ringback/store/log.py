@@ -14,7 +14,7 @@ from ringback.errors import RingbackError
 from ringback.private_files import make_folder
 from ringback.store.connection import Connection
 from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.files import connect_reader, translated
+from ringback.store.sqlite.sqlite_files import connect_reader, translated
 from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.errors import DataError, StorageError
-from ringback.store.sqlite.files import connect_reader, translated
+from ringback.store.sqlite.sqlite_files import connect_reader, translated
 from ringback.store.upkeep.event_counts import CHANGED, ENDED, MADE, recount
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
 from ringback.store.upkeep.later_shapes import (

@@ -16,7 +16,7 @@ from ringback.store.connection import Connection, Row
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
 from ringback.store.operations.written import PERSON
-from ringback.store.sqlite.files import translated
+from ringback.store.sqlite.sqlite_files import translated
 from ringback.store.upkeep.log_retention import BLANKED
 
 OURS = ("internal", REPLAY)

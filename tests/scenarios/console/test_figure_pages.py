@@ -12,7 +12,7 @@ import pytest
 from admission.console import DIGITS, EVER, Api
 from admission.stories import OURS, PEOPLE
 from ringback.console import figures
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 PAGES = ("/console/failures", "/console/failures/30003", "/console/delivery", "/console/costs")
 LINK = re.compile(r'<td class="figure"><a href="([^"]+)">([\d,]+)</a>')

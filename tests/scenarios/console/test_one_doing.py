@@ -16,7 +16,7 @@ from ringback.cli.main import run
 from ringback.console.api.resource import PREFIX
 from ringback.ipc import serve, socket_path
 from ringback.runtime import REAL, iso
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.worker.operations.envelope import SORTS
 from scenarios.test_console_calls import QUEUE, called
 from scenarios.test_console_operations import RULES, Desk, desk, fresh

@@ -14,8 +14,8 @@ from typing import Any
 
 from ringback.store.log import Entry, Log
 from ringback.store.meta import set_meta
-from ringback.store.sqlite import file_writer, files
-from ringback.store.sqlite.database import SqliteDatabase
+from ringback.store.sqlite import file_writer, sqlite_files
+from ringback.store.sqlite.sqlite_database import SqliteDatabase
 from ringback.store.writer import GroupWriter
 
 Append = Callable[[int, bytes], Awaitable[object]]
@@ -45,7 +45,7 @@ def journal(path: Path) -> tuple[GroupWriter[Any, Any], Append]:
 
 async def main(path: Path, entries: int, synchronous: str = "") -> None:
     # So that checkpoints and a fresh start of the write-ahead log are in the record.
-    for module in (files, file_writer):
+    for module in (sqlite_files, file_writer):
         module.__dict__["WAL_BYTES"] = 600_000
     opened, append = (log if path.name == "log.db" else journal)(path)
     if synchronous:

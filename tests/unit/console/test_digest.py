@@ -16,7 +16,7 @@ from ringback.store.digests.digest import Digest
 from ringback.store.migrations import migrate_journal
 from ringback.store.queries import delivery_groups
 from ringback.store.queries.questions import Questions
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 NOW = REAL.now()
 AT = iso(NOW - 30 * counting.HOUR)

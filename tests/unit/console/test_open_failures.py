@@ -13,7 +13,7 @@ from ringback.console.reading import Reading
 from ringback.console.surroundings import Surroundings
 from ringback.runtime import REAL, iso
 from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite.files import connect_writer
+from ringback.store.sqlite.sqlite_files import connect_writer
 
 NOW = REAL.now()
 

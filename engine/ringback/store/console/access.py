@@ -18,7 +18,7 @@ from typing import Any, Self
 from ringback.errors import DataError, UsageError
 from ringback.private_files import make_file, make_folder
 from ringback.store.console import passwords
-from ringback.store.sqlite.files import BUSY_SECONDS, translated
+from ringback.store.sqlite.sqlite_files import BUSY_SECONDS, translated
 
 NAME = "access.db"
 OF_ADDRESSES, WORDS = "/\\?#%", (".", "..")

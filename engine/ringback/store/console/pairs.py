@@ -16,7 +16,7 @@ from ringback.private_files import make_file
 from ringback.store.meta import get_meta
 from ringback.store.migrations import connect_journal
 from ringback.store.operations.consent_words import KEY, name_of
-from ringback.store.sqlite.files import BUSY_SECONDS, translated
+from ringback.store.sqlite.sqlite_files import BUSY_SECONDS, translated
 
 NAME = "pairs.db"
 SHAPE = 1

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from ringback.private_files import make_file, make_folder
 from ringback.store.digests.cohorts import FAILURE, LEFT, TEXT, Counts
-from ringback.store.sqlite.files import BUSY_SECONDS, translated
+from ringback.store.sqlite.sqlite_files import BUSY_SECONDS, translated
 
 NAME = "digest.db"
 SHAPE = 3

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
-from ringback.store.sqlite.files import translated
+from ringback.store.sqlite.sqlite_files import translated
 
 Row = dict[str, Any]
 _STEPS = 20_000

@@ -10,7 +10,7 @@ from ringback.store.console.chats import Chats
 from ringback.store.incidents import OPEN
 from ringback.store.meta import get_meta
 from ringback.store.queries.files import Row
-from ringback.store.sqlite.files import translated
+from ringback.store.sqlite.sqlite_files import translated
 
 
 class Questions(Chats):

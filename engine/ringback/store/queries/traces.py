@@ -12,7 +12,7 @@ from ringback.store.connection import Connection
 from ringback.store.meta import PASSED_OVER, Revision, get_meta, rules_at
 from ringback.store.queries.files import Row
 from ringback.store.queries.run_lists import RunLists, with_params
-from ringback.store.sqlite.files import translated
+from ringback.store.sqlite.sqlite_files import translated
 
 _EVENTS_PER_SID = 20
 _OVERRIDES = 1000

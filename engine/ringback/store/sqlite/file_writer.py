@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ringback.errors import RingbackError, StorageError
 from ringback.store.connection import Connection
-from ringback.store.sqlite.files import (
+from ringback.store.sqlite.sqlite_files import (
     WAL_BYTES,
     checkpoint,
     connect_writer,

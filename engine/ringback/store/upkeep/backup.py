@@ -12,7 +12,7 @@ from ringback.runtime import iso
 from ringback.store.log import LogReader
 from ringback.store.meta import set_meta
 from ringback.store.migrations import shapes
-from ringback.store.sqlite.files import CHECKED_BYTES, connect_reader, translated
+from ringback.store.sqlite.sqlite_files import CHECKED_BYTES, connect_reader, translated
 from ringback.store.upkeep.progress_reports import Part, Told, followed, steps_of, untold
 from ringback.store.upkeep.restore import COPIED
 

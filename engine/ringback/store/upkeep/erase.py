@@ -24,7 +24,7 @@ from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.operations.run_locks import GONE
-from ringback.store.sqlite.files import connect_writer, translated
+from ringback.store.sqlite.sqlite_files import connect_writer, translated
 from ringback.store.upkeep.blanking import OPEN_RUNS
 from ringback.store.upkeep.kept_fields import is_content
 from ringback.store.upkeep.log_retention import without_content

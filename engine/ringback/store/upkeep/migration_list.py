@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ringback.store.sqlite.files import APPLICATION
+from ringback.store.sqlite.sqlite_files import APPLICATION
 from ringback.store.upkeep.shape import digest, shape_of
 
 if TYPE_CHECKING:

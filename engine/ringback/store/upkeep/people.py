@@ -12,7 +12,7 @@ from typing import Any
 
 from ringback.events import conversation_of, person
 from ringback.store.consents import SERVICE_OF
-from ringback.store.sqlite.files import checkpoint
+from ringback.store.sqlite.sqlite_files import checkpoint
 
 BATCH = 20_000
 

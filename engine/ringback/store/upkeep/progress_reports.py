@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringback.errors import RingbackError
-from ringback.store.sqlite.files import connect_reader, translated
+from ringback.store.sqlite.sqlite_files import connect_reader, translated
 
 Told = Callable[[int, int], object]
 """Gets how much is done, and of how much."""

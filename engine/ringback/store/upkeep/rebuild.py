@@ -19,7 +19,7 @@ from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite.files import connect_writer, translated
+from ringback.store.sqlite.sqlite_files import connect_writer, translated
 from ringback.store.upkeep.event_counts import recount
 from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.progress_reports import Told, untold

@@ -15,7 +15,7 @@ from ringback.store.actions import COLUMNS, StoredAction
 from ringback.store.connection import Connection
 from ringback.store.database import Database
 from ringback.store.meta import IS_OPEN, get_meta, set_meta
-from ringback.store.sqlite.files import connect_reader, translated
+from ringback.store.sqlite.sqlite_files import connect_reader, translated
 
 FILE = "journal.mark"
 COPIED = "copied_at"

@@ -14,7 +14,7 @@ from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.operations.run_locks import sweep
-from ringback.store.sqlite.files import connect_reader
+from ringback.store.sqlite.sqlite_files import connect_reader
 from ringback.store.upkeep.blanking import OPEN_RUNS, blank_action, blank_events, blank_runs
 from ringback.store.upkeep.log_retention import first_since
 

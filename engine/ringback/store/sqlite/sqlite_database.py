@@ -11,7 +11,7 @@ from ringback.errors import StorageError
 from ringback.store.connection import Connection, Row
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.files import connect_reader, translate
+from ringback.store.sqlite.sqlite_files import connect_reader, translate
 from ringback.store.writer import GroupWriter, each
 
 P = ParamSpec("P")

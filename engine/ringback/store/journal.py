@@ -128,16 +128,33 @@ class Store:
         self.log.close()
 
 
-def open_store(data: Path, *, threaded: bool = True) -> Store:
-    """Open the log for reading and the journal for writing, which is made when there is none.
+def open_store(data: Path, url: str = "", *, threaded: bool = True) -> Store:
+    """Open the log for reading and the journal for writing, which is made when there is none: in
+    the folder `data`, or on the PostgreSQL server of a `url`.
 
     Raises DataError for a file that is not usable, StorageError when there is no log yet and for a
-    disk that is not usable. With `threaded=False` each write is committed where it is made.
+    disk or server that is not usable. With `threaded=False` each write is committed where it is
+    made.
     """
+    log, database = _server(url, threaded) if url else _files(data, threaded)
+    return Store(DatabaseJournal(database, log), log)
+
+
+def _files(data: Path, threaded: bool) -> tuple[LogReader, Database]:
     log = LogReader(data / "log.db")
     try:
-        database = SqliteDatabase(data / "journal.db", threaded=threaded)
+        return log, SqliteDatabase(data / "journal.db", threaded=threaded)
     except BaseException:
         log.close()
         raise
-    return Store(DatabaseJournal(database, log), log)
+
+
+def _server(url: str, threaded: bool) -> tuple[LogReader, Database]:
+    from ringback.store.postgres import server_database, server_log  # of the extra `postgres`
+
+    log = server_log.PostgresLogReader(url)
+    try:
+        return log, server_database.PostgresDatabase(url, threaded=threaded)
+    except BaseException:
+        log.close()
+        raise

@@ -5,6 +5,8 @@ source, tag, content_type, body`. It has no secondary index, because one costs a
 ingest rate; every other question is answered by the journal.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,12 +20,10 @@ from ringback.store.sqlite.sqlite_files import connect_reader, translated
 from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
 
-_COLUMNS = "received_at, route, trust, source, tag, content_type, body"
+COLUMNS = "received_at, route, trust, source, tag, content_type, body"
 _ROW = "(?,?,?,?,?,?,?)"
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
-_INSERT = {
-    size: f"INSERT INTO log ({_COLUMNS}) VALUES {','.join([_ROW] * size)}" for size in _SIZES
-}
+_INSERT = {size: f"INSERT INTO log ({COLUMNS}) VALUES {','.join([_ROW] * size)}" for size in _SIZES}
 
 
 class Entry(NamedTuple):
@@ -162,36 +162,37 @@ class LogReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection = connect_reader(path)
-        self._connection.row_factory = None
+        file = connect_reader(path)
+        file.row_factory = None
+        self._connection: Connection = file
+        self._translated: Callable[[], AbstractContextManager[None]] = partial(translated, path)
 
     def after(self, log_id: int, limit: int) -> list[LogRow]:
         """Up to `limit` rows that follow `log_id`, in order."""
-        with translated(self.path):
+        with self._translated():
             rows = self._connection.execute(
-                f"SELECT id, {_COLUMNS} FROM log WHERE id > ? ORDER BY id LIMIT ?", (log_id, limit)
+                f"SELECT id, {COLUMNS} FROM log WHERE id > ? ORDER BY id LIMIT ?", (log_id, limit)
             ).fetchall()
         return [LogRow._make(row) for row in rows]
 
     def get(self, log_id: int) -> LogRow | None:
         """The row with this id, or None."""
-        with translated(self.path):
+        with self._translated():
             row = self._connection.execute(
-                f"SELECT id, {_COLUMNS} FROM log WHERE id = ?", (log_id,)
+                f"SELECT id, {COLUMNS} FROM log WHERE id = ?", (log_id,)
             ).fetchone()
         return None if row is None else LogRow._make(row)
 
     def last_id(self) -> int:
         """The id of the newest row; 0 when there is none."""
-        with translated(self.path):
+        with self._translated():
             found = self._connection.execute("SELECT max(id) FROM log").fetchone()[0]
         return int(found or 0)
 
     def had_journal(self) -> bool:
         """Whether a journal has followed this log, be it gone by now. The receiver notes it as soon
         as there is one."""
-        with translated(self.path):
+        with self._translated():
             return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:

@@ -77,6 +77,12 @@ class MigrationList:
         most of the time that it takes."""
         self._model.backup(conn)
 
+    def model(self) -> sqlite3.Connection:
+        """A new file, in memory, for whoever reads what the migrations make."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        self.fill(copy)
+        return copy
+
     @functools.cached_property
     def _model(self) -> sqlite3.Connection:
         """A new file, in memory. It is copied page by page, with the mark of its program."""

@@ -1,0 +1,63 @@
+"""The log as a table of a PostgreSQL server; see `store/log.py`."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from ringback.errors import StorageError
+from ringback.store.connection import Connection
+from ringback.store.log import COLUMNS, Entry, Log, LogReader
+from ringback.store.postgres.schema import create
+from ringback.store.postgres.server_connection import PostgresConnection
+from ringback.store.postgres.server_database import PARTITION
+from ringback.store.postgres.server_writer import LogTarget
+from ringback.store.writer import GroupWriter
+
+_INSERT = (
+    f"insert into log ({COLUMNS}) select * from unnest(?::text[], ?::text[], ?::text[], ?::text[], "
+    "?::text[], ?::text[], ?::bytea[]) returning id"
+)
+
+
+def insert(connection: Connection, entries: list[Entry]) -> list[int]:
+    """Write entries inside the open transaction, in one statement; their ids, in order."""
+    columns = [list(column) for column in zip(*entries, strict=True)]
+    return [row[0] for row in connection.execute(_INSERT, columns)]
+
+
+def open_log(url: str, *, limit: int = 512, patience: float = 5.0, threaded: bool = True) -> Log:
+    """The writing end of the log, in the receiver of a node. Raises StorageError when the server
+    cannot be reached."""
+
+    def connect() -> PostgresConnection:
+        return PostgresConnection(url, "log", PARTITION)
+
+    first = connect()
+    try:
+        create(first, PARTITION)
+    finally:
+        first.close()
+    return Log(
+        GroupWriter(LogTarget(connect), insert, limit=limit, patience=patience, threaded=threaded)
+    )
+
+
+class PostgresLogReader(LogReader):
+    """The reading end of the log; see `log.LogReader`."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = PostgresConnection(url, "log-reader", PARTITION, read_only=True)
+        self._translated = partial(_translated, self._connection.name)
+
+    def had_journal(self) -> bool:
+        """False: log and journal are tables of one database, and are lost together."""
+        return False
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{name}: {error}") from error

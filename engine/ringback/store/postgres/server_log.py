@@ -15,15 +15,16 @@ from ringback.store.postgres.server_writer import LogTarget
 from ringback.store.writer import GroupWriter
 
 _INSERT = (
-    f"insert into log ({COLUMNS}) select * from unnest(?::text[], ?::text[], ?::text[], ?::text[], "
-    "?::text[], ?::text[], ?::bytea[]) returning id"
+    f"insert into log ({COLUMNS}) select * from unnest(%b::text[], %b::text[], %b::text[], "
+    "%b::text[], %b::text[], %b::text[], %b::bytea[]) returning id"
 )
 
 
 def insert(connection: Connection, entries: list[Entry]) -> list[int]:
     """Write entries inside the open transaction, in one statement; their ids, in order."""
+    assert isinstance(connection, PostgresConnection)
     columns = [list(column) for column in zip(*entries, strict=True)]
-    return [row[0] for row in connection.execute(_INSERT, columns)]
+    return [row[0] for row in connection.binary(_INSERT, columns)]
 
 
 def open_log(url: str, *, limit: int = 512, patience: float = 5.0, threaded: bool = True) -> Log:

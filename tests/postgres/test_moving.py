@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import ConfigError, DataError, HeldError, UsageError
+from ringback.store.meta import set_meta
 from ringback.store.postgres import moving
 from ringback.store.postgres.moving import files, move, refuse_moved, server
 from ringback.store.postgres.server_connection import PostgresConnection
@@ -136,9 +137,7 @@ def test_what_differs_at_the_end_is_no_move(postgres_url: str, tmp_path: Path) -
     """Somebody wrote into the target: the source does not say that it has moved."""
     data = filled(tmp_path / "data")
     with files(data) as source, server(postgres_url) as target:
-        moving._write(
-            target.journal, lambda: moving.set_meta(target.journal, moving.FROM, source.name)
-        )
+        set_meta(target.journal, moving.FROM, source.name)
         target.journal.execute("insert into contacts (conversation, first_at) values ('a', '')")
         with pytest.raises(DataError, match="contacts"):
             move(source, target)

@@ -89,6 +89,10 @@ class HeldError(RingbackError):
     exit_code = 75
 
 
+class TakenOver(RingbackError):
+    """Another node works on in place of this one. The message says who."""
+
+
 class StorageError(RingbackError):
     """The disk or the database refused. What was asked for is not recorded."""
 

@@ -8,7 +8,7 @@ from asyncio import Event
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.runtime import Runtime
 from ringback.store import interface
@@ -44,6 +44,9 @@ from ringback.store.sqlite.sqlite_database import SqliteDatabase
 from ringback.store.timers import Timers
 from ringback.store.upkeep.restore import Restore
 from ringback.store.upkeep.retention import Retention
+
+if TYPE_CHECKING:
+    from ringback.store.postgres.ownership import Ownership
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -128,15 +131,17 @@ class Store:
         self.log.close()
 
 
-def open_store(data: Path, url: str = "", *, threaded: bool = True) -> Store:
+def open_store(
+    data: Path, url: str = "", *, threaded: bool = True, epoch: int = 0, idle: float = 0.0
+) -> Store:
     """Open the log for reading and the journal for writing, which is made when there is none: in
     the folder `data`, or on the PostgreSQL server of a `url`.
 
     Raises DataError for a file that is not usable, StorageError when there is no log yet and for a
     disk or server that is not usable. With `threaded=False` each write is committed where it is
-    made.
+    made. `epoch` and `idle` are those of a worker among several; see `PostgresDatabase`.
     """
-    log, database = _server(url, threaded) if url else _files(data, threaded)
+    log, database = _server(url, threaded, epoch, idle) if url else _files(data, threaded)
     return Store(DatabaseJournal(database, log), log)
 
 
@@ -149,12 +154,20 @@ def _files(data: Path, threaded: bool) -> tuple[LogReader, Database]:
         raise
 
 
-def _server(url: str, threaded: bool) -> tuple[LogReader, Database]:
+def open_ownership(url: str, node: str, boot: str, lease: float) -> "Ownership":
+    """Connect a worker to the cluster on a PostgreSQL server. Raises StorageError when that cannot
+    be reached."""
+    from ringback.store.postgres import ownership, server_database
+
+    return ownership.Ownership(url, server_database.PARTITION, node, boot, lease)
+
+
+def _server(url: str, threaded: bool, epoch: int, idle: float) -> tuple[LogReader, Database]:
     from ringback.store.postgres import server_database, server_log  # of the extra `postgres`
 
     log = server_log.PostgresLogReader(url)
     try:
-        return log, server_database.PostgresDatabase(url, threaded=threaded)
+        return log, server_database.PostgresDatabase(url, threaded=threaded, epoch=epoch, idle=idle)
     except BaseException:
         log.close()
         raise

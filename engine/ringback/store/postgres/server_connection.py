@@ -97,15 +97,19 @@ class PostgresConnection:
     Raises StorageError when the server cannot be reached.
     """
 
-    def __init__(self, url: str, role: str, schema: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self, url: str, role: str, schema: str, *, read_only: bool = False, idle: float = 0.0
+    ) -> None:
         """`role` is what the server's list of sessions calls it; `schema` is where names are
-        looked for first."""
+        looked for first. A transaction in which nothing has happened for `idle` seconds is ended
+        by the server, with the connection: who stands still must not hold up the others."""
         self.name = place_of(url)
         try:
             self.raw = psycopg.connect(
                 url, autocommit=True, row_factory=_rows, connect_timeout=CONNECT_SECONDS,
                 application_name=f"ringback:{role}", target_session_attrs="primary",
-                options=f"-c search_path={schema},rb -c timezone=UTC"
+                options=f"-c search_path={schema},rb -c timezone=UTC "
+                f"-c idle_in_transaction_session_timeout={1000 * idle:.0f}"
                 f"{' -c default_transaction_read_only=on' if read_only else ''}",
                 prepare_threshold=2,
             )  # fmt: skip
@@ -139,6 +143,18 @@ class PostgresConnection:
         except psycopg.Error as error:
             raise _translated(error) from error
         return cursor
+
+    def begin_if(self, prepared: str) -> bool:
+        """Begin a transaction and ask a prepared question, in one round trip: whether it has a row.
+
+        A statement that is parsed anew each time takes 0.2 ms more.
+        """
+        try:
+            cursor = self.raw.execute(f"begin; execute {prepared}".encode(), prepare=False)
+            cursor.nextset()
+            return cursor.fetchone() is not None
+        except psycopg.Error as error:
+            raise _translated(error) from error
 
     def script(self, sql: str) -> None:
         """Run statements as they stand: no values, no marks."""

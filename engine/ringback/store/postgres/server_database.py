@@ -25,16 +25,20 @@ class PostgresDatabase:
     """A schema: one connection that writes in groups, one that reads what is committed, one for
     plain calls from any thread. See `database.Database`."""
 
-    def __init__(self, url: str, *, threaded: bool = True) -> None:
+    def __init__(
+        self, url: str, *, threaded: bool = True, epoch: int = 0, idle: float = 0.0
+    ) -> None:
         """Raises StorageError when the server cannot be reached. With `threaded=False` everything
-        happens in the calling thread."""
-        self._writing = PostgresConnection(url, "journal", PARTITION)
+        happens in the calling thread. `epoch` is that of the worker that owns the partition, and
+        after `idle` seconds a transaction of one that stands still is over; 0 for a worker that is
+        alone."""
+        self._writing = PostgresConnection(url, "journal", PARTITION, idle=idle)
         self._reader = PostgresConnection(url, "reads", PARTITION, read_only=True)
         self._plain = PostgresConnection(url, "facts", PARTITION, read_only=True)
         self.name = self._writing.name
         self._threads = ThreadPoolExecutor(1, "reads") if threaded else None
         self._writer: GroupWriter[Work, Any] = GroupWriter(
-            JournalTarget(self._writing), each(self._apply), threaded=threaded, limit=None
+            JournalTarget(self._writing, epoch), each(self._apply), threaded=threaded, limit=None
         )
         self._failing = Event()
         self._refused: StorageError | None = None

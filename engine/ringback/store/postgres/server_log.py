@@ -14,6 +14,9 @@ from ringback.store.postgres.server_database import PARTITION
 from ringback.store.postgres.server_writer import LogTarget
 from ringback.store.writer import GroupWriter
 
+IDLE_SECONDS = 2.0
+"""A receiver that stands still amid a commit holds up those of all nodes for no longer."""
+
 _INSERT = (
     f"insert into log ({COLUMNS}) select * from unnest(%b::text[], %b::text[], %b::text[], "
     "%b::text[], %b::text[], %b::text[], %b::bytea[]) returning id"
@@ -32,7 +35,7 @@ def open_log(url: str, *, limit: int = 512, patience: float = 5.0, threaded: boo
     cannot be reached."""
 
     def connect() -> PostgresConnection:
-        return PostgresConnection(url, "log", PARTITION)
+        return PostgresConnection(url, "log", PARTITION, idle=IDLE_SECONDS)
 
     first = connect()
     try:

@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
-from ringback.errors import RingbackError, StorageError
+from ringback.errors import RingbackError, StorageError, TakenOver
 from ringback.store.connection import Connection
+from ringback.store.postgres.ownership import condition, words_on
 from ringback.store.postgres.server_connection import PostgresConnection
 
 W = TypeVar("W")
@@ -16,12 +17,15 @@ class JournalTarget:
 
     When the server is gone nobody knows whether the last commit holds, and what the worker has in
     memory may be at odds with it: `broken` says so, and the worker begins again from the database.
+    So it does when another worker owns the partition by now, which each transaction asks first.
     """
 
-    def __init__(self, connection: PostgresConnection) -> None:
+    def __init__(self, connection: PostgresConnection, epoch: int = 0) -> None:
+        """With an `epoch` nothing is written once another worker owns the partition."""
         self.name = connection.name
         self.broken: RingbackError | None = None
         self._connection = connection
+        self._epoch, self._prepared = epoch, False
 
     def transact(self, work: Callable[[Connection], W]) -> tuple[W | None, Exception | None]:
         """Run `work` in a transaction; see `WriteTarget.transact`."""
@@ -29,12 +33,23 @@ class JournalTarget:
             return None, StorageError(str(self.broken))
         connection = self._connection
         try:
-            connection.execute("begin")
+            self._begin(connection)
             result = work(connection)
             connection.execute("commit")
         except Exception as error:
             return None, self._undo(error)
         return result, None
+
+    def _begin(self, connection: PostgresConnection) -> None:
+        if not self._epoch:
+            connection.execute("begin")
+            return
+        if not self._prepared:
+            connection.script(f"prepare owns as {condition(self._epoch)}")
+            self._prepared = True
+        if not connection.begin_if("owns"):
+            self.broken = TakenOver(words_on(connection))
+            raise StorageError(str(self.broken))
 
     def _undo(self, error: Exception) -> Exception:
         try:
@@ -43,7 +58,7 @@ class JournalTarget:
         except sqlite3.Error as worse:
             error = worse
         named = StorageError(f"{self.name}: {error}")
-        if self._connection.lost:
+        if self._connection.lost and self.broken is None:
             self.broken = named
         return named if isinstance(error, sqlite3.Error) else error
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ringback.console_settings import ConsoleSettings, facts
+from ringback.cluster_settings import ClusterSettings, password_in
+from ringback.console_settings import facts
 from ringback.errors import ConfigError
 from ringback.settings_values import (
     Shown,
@@ -34,6 +35,7 @@ FALLBACK_TWIML = (
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIXED = (
     "host", "port", "data", "log_format", "simulated", "keep_bodies_days", "keep_rows_days",
+    "database_url",
 )  # fmt: skip
 """What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -49,7 +51,7 @@ def is_project(folder: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Settings(ConsoleSettings):
+class Settings(ClusterSettings):
     """Everything a node needs to know. Build it with `Settings.load`; tests may build it directly.
 
     Times are in seconds. `sources` tells for each name which layer its value came from; `environ`
@@ -329,7 +331,8 @@ class Settings(ConsoleSettings):
         for name, known in _FACTS.items():
             if known["secret"]:
                 found += texts_in(getattr(self, name))
-        return found
+        password = password_in(self.database_url)
+        return [*found, password] if password else found
 
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment for a child process that must see these same settings.
@@ -374,7 +377,7 @@ class Settings(ConsoleSettings):
         return f"Settings(project={str(self.project)!r}, {inner})"
 
 
-_SHARED = {item.name for item in fields(ConsoleSettings)}
+_SHARED = {item.name for item in fields(ClusterSettings)}
 _FACTS: dict[str, Mapping[str, Any]] = {
     item.name: item.metadata
     for item in sorted(fields(Settings), key=lambda item: item.name in _SHARED)

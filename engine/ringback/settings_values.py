@@ -154,6 +154,19 @@ def _read_url(raw: Any) -> str:
     return text.rstrip("/")
 
 
+def _read_database(raw: Any) -> str:
+    from importlib.util import find_spec
+
+    text = _read_text(raw)
+    if not text:
+        return text
+    if not text.startswith(("postgresql://", "postgres://")):  # it is not said: it is a secret
+        raise Wrong("must be the address of a database, as postgresql://USER:PASSWORD@HOST/NAME")
+    if find_spec("psycopg") is None:
+        raise Wrong("needs psycopg: pip install 'ringback[postgres]'")
+    return text
+
+
 def _read_sid(raw: Any) -> str:
     text = _read_text(raw)
     if text and not (len(text) == 34 and text.startswith("AC") and text[2:].isalnum()):
@@ -358,7 +371,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hours": _read_hours, "rate": _read_rate, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
     "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml, "amount": _read_amount,
-    "address": _read_address,
+    "address": _read_address, "database": _read_database,
     "path": lambda raw: Path(_read_text(raw) or "data"),
 }  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Settings: five layers, every problem at once, secrets masked."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,6 +203,31 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
     assert "correct horse" not in shown
     assert "****e1f0" in shown
     assert [line.name for line in settings.shown()] == list(SETTING_NAMES)
+
+
+def test_the_password_of_a_database_is_told_to_nobody(tmp_path: Path) -> None:
+    """Neither where the settings are shown, nor in what is wrong with them; lines of the log are
+    cleaned of it, alone too."""
+    url = "postgresql://ringback:p4ssw0rd@a:1,b:2/texts?sslmode=require"
+    settings = Settings.load(tmp_path, {"RINGBACK_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert "p4ssw0rd" not in repr(settings) + str(settings.shown())
+    assert {url, "p4ssw0rd"} <= set(settings.secrets())
+    wrong = {"RINGBACK_DATABASE_URL": "mysql://ringback:p4ssw0rd@a/texts"}
+    (problem,) = problems_of(lambda: Settings.load(tmp_path, wrong))
+    assert "postgresql://" in problem
+    assert "p4ssw0rd" not in problem
+
+
+def test_a_database_wants_the_extra(tmp_path: Path) -> None:
+    """Without psycopg the setting is refused, with what mends it: a process has none."""
+    script = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from pathlib import Path; from ringback.config import Settings\n"
+        f"Settings.load(Path({str(tmp_path)!r}), {{'RINGBACK_DATABASE_URL': 'postgresql://h/d'}})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "pip install 'ringback[postgres]'" in done.stderr
 
 
 def test_plugin_tables(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("console:console", "Pages and the JSON API over the data, and who may use them."),
     "api": ("api_schema:api", "The JSON API of the console, for programs."),
     "db": ("db:db", "Back up and check the data."),
+    "cluster": ("cluster:cluster", "The PostgreSQL database of a node: its tables, its state."),
     "config": ("config:config", "The settings in force, and where each comes from."),
     "docs": ("docs:docs", "The manual: its pages, or one of them."),
 }

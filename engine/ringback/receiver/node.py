@@ -47,16 +47,25 @@ def owned(settings: Settings, *, worker: bool) -> Iterator[Log]:
     """Take what a node owns, in order: the data folder, the log. Both are given back at the end.
 
     Raises HeldError when another receiver has the folder, StorageError or DataError when its files
-    cannot be used, by this node or by its worker.
+    or its database cannot be used, by this node or by its worker, and ConfigError for a database
+    that was not prepared.
     """
-    with hold(settings.data, "receiver"):
-        # Every connection that may be open can wait for the disk: what is refused then is what the
-        # disk cannot keep up with, and not what merely came at the same time.
-        log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
-        with contextlib.closing(log):
-            if worker:  # it would find out only when this node has said that it serves
-                refuse_unfit(settings.data / "journal.db")
-            yield log
+    with hold(settings.data, "receiver"), contextlib.closing(_log_of(settings)) as log:
+        if worker and not settings.database_url:
+            # The worker would find out only when this node has said that it serves.
+            refuse_unfit(settings.data / "journal.db")
+        yield log
+
+
+def _log_of(settings: Settings) -> Log:
+    # Every connection that may be open can wait for the disk: what is refused then is what the
+    # disk cannot keep up with, and not what merely came at the same time.
+    if not settings.database_url:
+        return Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
+    from ringback.store.postgres import server_fitness, server_log  # of the extra `postgres`
+
+    server_fitness.refuse_unfit(settings.database_url)
+    return server_log.open_log(settings.database_url, limit=MOST_CONNECTIONS)
 
 
 class Node:

@@ -200,7 +200,7 @@ def learn_costs(connection: Connection, told: Mapping[str, Cost]) -> None:
             connection.execute(
                 "update actions set segments = coalesce(?, segments), "
                 "price = coalesce(?, price), price_unit = coalesce(nullif(?, ''), price_unit), "
-                "price_due = case when ? is null then price_due end "
+                "price_due = case when cast(? as real) is null then price_due end "
                 "where remote_sid = ? and remote_sid <> '' and effect <> ''",
                 (cost.segments, cost.price, cost.unit, cost.price, sid),
             )

@@ -48,8 +48,8 @@ def heard_from(connection: Connection, event: Event) -> None:
     connection.execute(
         "insert into contacts (conversation, first_at, last_inbound_at, inbound) "
         "values (?, ?, ?, 1) on conflict (conversation) do update set "
-        "last_inbound_at = max(coalesce(last_inbound_at, ''), excluded.last_inbound_at), "
-        "inbound = inbound + 1",
+        "last_inbound_at = max(coalesce(contacts.last_inbound_at, ''), "
+        "excluded.last_inbound_at), inbound = contacts.inbound + 1",
         (event.conversation, moment, moment),
     )
 

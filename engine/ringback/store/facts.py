@@ -77,7 +77,7 @@ class JournalFacts(JournalDeliveries):
         row = self._connection.execute(
             "select max(at) from (select at from events where conversation = ? "
             "and +type = 'message.received' and trust <> 'claimed' and at < ? "
-            "order by id desc limit ?)",
+            "order by id desc limit ?) e",
             (conversation, moment, LAST_TEXTS),
         ).fetchone()
         return from_iso(row[0]) if row[0] else None

@@ -174,7 +174,8 @@ class ReadSession:
             chunk = sids[start : start + _CHUNK]
             rows = self._connection.execute(
                 "select remote_sid, account_sid, max(depth) from actions where remote_sid <> '' "
-                f"and remote_sid in ({','.join('?' * len(chunk))}) group by remote_sid",
+                f"and remote_sid in ({','.join('?' * len(chunk))}) "
+                "group by remote_sid, account_sid order by 3, 1, 2",
                 chunk,
             )
             found.update(

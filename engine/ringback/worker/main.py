@@ -117,7 +117,7 @@ async def _work(
         starting = asyncio.ensure_future(pool.start())  # plugins and tables take their time
         try:
             # In a thread: tables that get a new form may take minutes, in which the loop beats.
-            store = await asyncio.to_thread(open_store, settings.data)
+            store = await asyncio.to_thread(open_store, settings.data, settings.database_url)
         except BaseException:
             starting.cancel()
             await pool.close()

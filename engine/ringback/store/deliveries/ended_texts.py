@@ -191,7 +191,8 @@ def _write(connection: Connection, found: Iterable[Change]) -> None:
         totals[place] += change.ended
     connection.executemany(
         "insert into text_counts (dimension, value, minute, delivered, failed) "
-        "values (?, ?, ?, ?, ?) on conflict do update set "
-        "delivered = delivered + excluded.delivered, failed = failed + excluded.failed",
+        "values (?, ?, ?, ?, ?) on conflict (dimension, value, minute) do update set "
+        "delivered = text_counts.delivered + excluded.delivered, "
+        "failed = text_counts.failed + excluded.failed",
         [(*place, count.delivered, count.failed) for place, count in totals.items()],
     )

@@ -131,7 +131,8 @@ def add_spent(connection: Connection, spent: Iterable[tuple[str, int, Asked]]) -
                 found[(measure, by, of, span)] += number
     connection.executemany(
         "insert into spend_counts (measure, dimension, value, span, number) values (?, ?, ?, ?, ?) "
-        "on conflict do update set number = number + excluded.number",
+        "on conflict (span, measure, dimension, value) do update set "
+        "number = spend_counts.number + excluded.number",
         [(*place, number) for place, number in found.items()],
     )
 

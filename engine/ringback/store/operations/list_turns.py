@@ -45,6 +45,7 @@ def note_turns(connection: Connection, turns: Mapping[str, int]) -> None:
     """Write the turns that a run has taken; a later one that is there stays."""
     connection.executemany(
         "insert into meta (key, value) values (?, ?) on conflict (key) do update set "
-        "value = excluded.value where cast(value as integer) < cast(excluded.value as integer)",
+        "value = excluded.value "
+        "where cast(meta.value as integer) < cast(excluded.value as integer)",
         [(_PREFIX + name, str(number)) for name, number in turns.items()],
     )

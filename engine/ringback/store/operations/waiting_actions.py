@@ -32,14 +32,15 @@ def waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
 
     def look(state: str) -> tuple[int, str | None]:
         seen, count, oldest = connection.execute(
-            f"select count(*), count(free), min(free) from (select * from ({sample.format('null')})"
-            f" union all select * from ({sample.format('not null')}))",
+            "select count(*), count(free), min(free) from "
+            f"(select * from ({sample.format('null')}) a union all "
+            f"select * from ({sample.format('not null')}) b) c",
             (*besides, state, _LOOKED_AT) * 2,
         ).fetchone()
         if seen < _LOOKED_AT:
             return count, oldest
         total = connection.execute(
-            "select count(*) from (select 1 from actions where state = ? limit ?)",
+            "select count(*) from (select 1 from actions where state = ? limit ?) a",
             (state, COUNTED),
         ).fetchone()[0]
         return total, oldest

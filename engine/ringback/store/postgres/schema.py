@@ -61,6 +61,14 @@ create function {SHARED}.json_set(body text, variadic pairs text[]) returns text
         end loop;
         return found::text;
     end $$;
+create function {SHARED}.unmarked(text) returns text
+    language sql immutable strict parallel safe as 'select $1';
+create operator {SHARED}.+ (rightarg = text, function = {SHARED}.unmarked);
+create function {SHARED}.julianday(at text) returns double precision
+    language sql immutable strict parallel safe
+    as $$ select extract(epoch from at::timestamptz) / 86400.0 + 2440587.5 $$;
+create function {SHARED}.json_patch(body text, patch text) returns text
+    language sql immutable strict parallel safe as $$ select (body::jsonb || patch::jsonb)::text $$;
 create function {SHARED}.moment(at text, shift interval) returns text
     language sql immutable strict parallel safe
     as $$
@@ -210,6 +218,13 @@ def tables() -> Iterator[str]:
 def version() -> str:
     """The newest migration of log and journal that this program knows."""
     return f"{log_migrations.names[-1]} {journal_migrations.names[-1]}"
+
+
+def version_in(connection: PostgresConnection) -> str | None:
+    """The version of the tables of a database; None when it has none."""
+    if not _exists(connection, SHARED):
+        return None
+    return str(connection.execute(f"select version from {SHARED}.schema").fetchone()[0])
 
 
 def create(connection: PostgresConnection, partition: str) -> None:

@@ -23,6 +23,7 @@ from ringback.store.connection import Cursor
 CONNECT_SECONDS = 5
 """How long a server may take to answer at all."""
 
+_INDEXED = re.compile(r"\bindexed by \w+")
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
@@ -80,12 +81,13 @@ class _Whole(IntDumper):
 
 @lru_cache(maxsize=8192)
 def placeholders(sql: str) -> str:
-    """A statement with psycopg's marks for values: `?` and `:name` outside of quotes."""
+    """A statement with psycopg's marks for values: `?` and `:name` outside of quotes; without the
+    index that SQLite is told to take."""
     parts: list[str] = []
     for number, part in enumerate(sql.split("'")):
         part = part.replace("%", "%%")
         if number % 2 == 0:
-            part = _NAMED.sub(r"%(\1)s", part.replace("?", "%s"))
+            part = _INDEXED.sub("", _NAMED.sub(r"%(\1)s", part.replace("?", "%s")))
         parts.append(part)
     return "'".join(parts)
 

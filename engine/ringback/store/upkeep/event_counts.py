@@ -25,7 +25,7 @@ create table event_counts (
 """
 _MORE = (
     "insert into event_counts (at, type, error_code, count) values ({}) "
-    "on conflict (at, type, error_code) do update set count = count + excluded.count"
+    "on conflict (at, type, error_code) do update set count = event_counts.count + excluded.count"
 )
 _THAT_COUNTS = "{0}.trust <> 'claimed' and {0}.source <> 'replay'"
 _LESS = f"""

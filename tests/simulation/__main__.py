@@ -6,14 +6,18 @@ official package; the folder above it, from which the package is imported, takes
 
 import argparse
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from simulation.batch import run_all, run_story  # noqa: E402
+from simulation.batch import run_all, run_story, server_of_stories  # noqa: E402
 from simulation.verdict import Verdict  # noqa: E402
+
+if TYPE_CHECKING:
+    from postgres.server import Server
 
 COMMAND = "python tests/simulation"
 MUST_BE_ZERO = (
@@ -46,6 +50,7 @@ def table(verdict: Verdict, seconds: float) -> str:
     lines = [f"{getattr(verdict, name):>12,}  {meaning}" for name, meaning in COUNTED]
     lines.append(f"{verdict.days:>12,.1f}  days of simulated time")
     lines.append(f"{seconds:>12,.1f}  seconds")
+    lines.append(f"trace {verdict.traces % 2**64:016x}")
     lines.append("")
     lines += [
         f"{getattr(verdict, name):>12,}  {name.replace('_', ' ')}: {meaning}"
@@ -64,35 +69,44 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seconds", type=float, help="begin no more stories after so long")
     parser.add_argument("--settle", type=float, default=60.0, help="the settle time in seconds")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--trace", action="store_true", help="show everything that happens")
     given = parser.parse_args()
     started = monotonic()
-    if given.seed is not None:
-        verdict, trace_hash = run_story(
-            given.seed, given.intents, settle_seconds=given.settle,
-            show=print if given.trace else None,
-        )  # fmt: skip
-        print(f"trace {trace_hash}")
-    else:
-        verdict = Verdict(stories=0)
-        seeds = range(given.first, given.first + given.seeds)
-        with suppress(KeyboardInterrupt):
-            for verdict in run_all(seeds, given.intents, given.processes, given.settle):
-                if given.seconds and monotonic() - started > given.seconds:
-                    break
-                print(
-                    f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-        print(file=sys.stderr)
+    with server_of_stories() if given.store == "postgres" else nullcontext() as server:
+        verdict = _told(given, server, started)
     print(table(verdict, monotonic() - started))
     for problem in verdict.problems[:20]:
         print(problem)
     if verdict.problems:
+        store = "" if given.store == "sqlite" else f" --store {given.store}"
         seed = verdict.problems[0].removeprefix("seed ").partition(":")[0]
         settle = "" if given.settle == 60.0 else f" --settle {given.settle:g}"
-        print(f"\nreplay it: {COMMAND} --seed {seed} --intents {given.intents}{settle} --trace")
+        print(
+            f"\nreplay it: {COMMAND} --seed {seed} --intents {given.intents}{settle}{store} --trace"
+        )
     return 1 if verdict.bad else 0
+
+
+def _told(given: argparse.Namespace, server: "Server | None", started: float) -> Verdict:
+    """The stories that the arguments ask for, as one verdict."""
+    if given.seed is not None:
+        return run_story(
+            given.seed, given.intents, settle_seconds=given.settle,
+            show=print if given.trace else None, server=server,
+        )[0]  # fmt: skip
+    verdict = Verdict(stories=0)
+    seeds = range(given.first, given.first + given.seeds)
+    with suppress(KeyboardInterrupt):
+        for verdict in run_all(seeds, given.intents, given.processes, given.settle, server):
+            if given.seconds and monotonic() - started > given.seconds:
+                break
+            print(
+                f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+    print(file=sys.stderr)
+    return verdict
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 from ringback.store.log import Entry
-from ringback.store.sqlite.sqlite_files import connect_reader
 from simulation.story import Story
 
 Row = dict[str, Any]
-TABLES = (
-    "events", "runs", "actions", "attempts", "incidents", "contacts", "consents", "timers",
-)  # fmt: skip
+TABLES = {
+    "events": "id", "runs": "id", "actions": "id", "attempts": "id", "incidents": "id",
+    "contacts": "conversation", "consents": "sender, recipient", "timers": "id",
+}  # fmt: skip
+"""Each table, and what its rows are ordered by."""
 
 
 class Books(NamedTuple):
@@ -34,15 +35,16 @@ class Books(NamedTuple):
 
 def read(story: Story) -> Books:
     """The books of a story as they stand now."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
+    with story.store.reader() as reader:
         reader.execute("begin")
         tables = {
-            name: [dict(row) for row in reader.execute(f"select * from {name}")] for name in TABLES
+            name: [
+                dict(zip(row.keys(), row, strict=True))
+                for row in reader.execute(f"select * from {name} order by {order}")
+            ]
+            for name, order in TABLES.items()
         }
         cursor = reader.execute("select value from meta where key = 'cursor'").fetchone()
-    finally:
-        reader.close()
     done = int(cursor[0]) if cursor else 0
     ahead = {event["log_id"] for event in tables["events"] if (event["log_id"] or 0) > done}
     later = [entry for row, entry in enumerate(story.acknowledged, 1) if row in ahead]

@@ -1,4 +1,4 @@
-"""Journal of a simulated worker: the real file and the real writer, on a disk with drawn faults.
+"""Journal of a simulated worker: a real database and its real writer, on a disk with drawn faults.
 
 A commit takes a while, several writes share one, and between a commit and the news of it other
 things happen, and so may death. Each change of an action is noted by a trigger, so that nothing
@@ -6,34 +6,19 @@ that an action ever was can hide from the checker.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ringback.errors import StorageError
-from ringback.store.sqlite.sqlite_database import SqliteDatabase
+from ringback.store.connection import Connection
+from ringback.store.database import Database
+from ringback.store.writer import GroupWriter
 from simulation.faults import Faults
 from simulation.loop import VirtualLoop
 
 Work = Callable[[Any], Any]
-
-_NOTES = (
-    "create table if not exists sim_moves (id integer primary key, uid text, kind text, old text, "
-    "new text, was text, outcome text, reason text)",
-    "create trigger if not exists sim_changed after update on actions "
-    "when old.state <> new.state or old.outcome <> new.outcome begin "
-    "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.uid, new.effect, old.state, new.state, old.outcome, new.outcome, new.reason); end",
-    "create trigger if not exists sim_planned after insert on actions begin "
-    "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.uid, new.effect, '', new.state, '', new.outcome, new.reason); end",
-    "create trigger if not exists sim_heard after insert on events "
-    "when new.type = 'message.received' begin "
-    "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.dedupe_key, 'heard', '', '', '', new.source, new.sender); end",
-)
 
 
 class Move(NamedTuple):
@@ -49,19 +34,34 @@ class Move(NamedTuple):
     reason: str
 
 
-class SimulatedDatabase(SqliteDatabase):
-    """A database that commits in its own time. Once `dead`, nothing reaches the file any more."""
+class Simulated(Database, Protocol):
+    """A database whose faults are drawn, as a life of the worker sees it."""
 
-    def __init__(
+    faults: Faults
+    dead: bool
+
+
+class Drawn:
+    """What makes a real database commit in its own time. Once `dead`, nothing reaches it any more.
+
+    It stands in front of the class of the database, which has its writer.
+    """
+
+    faults: Faults
+    dead: bool
+    connection: Callable[[], Connection]
+    _writer: GroupWriter[Work, Any]
+
+    def draw(
         self,
-        path: Path,
+        notes: Sequence[str],
         *,
         loop: VirtualLoop,
         rng: Random,
         faults: Faults,
         on_commit: Callable[[list[Move]], None],
     ) -> None:
-        super().__init__(path, threaded=False)
+        """Begin. `notes` make the table and the triggers by which changes are noted."""
         self.dead = False
         self._loop = loop
         self._rng = rng
@@ -69,7 +69,7 @@ class SimulatedDatabase(SqliteDatabase):
         self._on_commit = on_commit
         self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
         self._busy = False
-        self._writer.push(_take_notes, lambda _: None)
+        self._writer.push(partial(_take_notes, notes), lambda _: None)
         self._noted = self._last_note()
 
     def _submit(self, work: Work) -> "asyncio.Future[Any]":
@@ -128,7 +128,8 @@ class SimulatedDatabase(SqliteDatabase):
         rows = (
             self.connection()
             .execute(
-                "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ?",
+                "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ? "
+                "order by id",
                 (self._noted,),
             )
             .fetchall()
@@ -143,6 +144,6 @@ class SimulatedDatabase(SqliteDatabase):
         )
 
 
-def _take_notes(connection: Any) -> None:
-    for statement in _NOTES:
+def _take_notes(notes: Sequence[str], connection: Connection) -> None:
+    for statement in notes:
         connection.execute(statement)

@@ -22,16 +22,16 @@ from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.runtime import Runtime
 from ringback.store.journal import DatabaseJournal
-from ringback.store.log import LogReader
 from ringback.store.operations.doings import PAUSED
 from ringback.twilio.rest import Request
 from ringback.worker.control import Control
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
 from simulation.calls import SimulatedCalls
-from simulation.disk import Move, SimulatedDatabase
+from simulation.disk import Move
 from simulation.faults import Faults
 from simulation.loop import Clock, VirtualLoop
+from simulation.stores import Store
 from simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 
 RULES = Path(__file__).with_name("project.yaml")
@@ -143,7 +143,7 @@ class Life:
     def __init__(
         self,
         *,
-        folder: Path,
+        store: Store,
         clock: Clock,
         rng: Random,
         faults: Faults,
@@ -161,10 +161,8 @@ class Life:
             on_moves(moves)
             hot()
 
-        self.disk = SimulatedDatabase(
-            folder / "journal.db", loop=self.loop, rng=rng, faults=faults, on_commit=committed
-        )
-        self._log = LogReader(folder / "log.db")
+        self.disk = store.journal(loop=self.loop, rng=rng, faults=faults, on_commit=committed)
+        self._log = store.log_reader()
         self._journal = DatabaseJournal(self.disk, self._log)
         self._gateway = _Gateway(self.loop, twilio, hot)
         self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)

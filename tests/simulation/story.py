@@ -16,15 +16,12 @@ from urllib.parse import parse_qs, urlencode
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.log import Entry, Log, insert
-from ringback.store.migrations import migrate_log
-from ringback.store.sqlite.file_writer import SqliteFile
-from ringback.store.sqlite.sqlite_files import connect_reader
-from ringback.store.writer import GroupWriter
+from ringback.store.log import Entry
 from simulation.disk import Move
 from simulation.faults import Faults, calm
 from simulation.life import Life, settings_for
 from simulation.loop import Clock
+from simulation.stores import Files, Store
 from simulation.twilio import ACCOUNT, OURS, SERVICE, Twilio
 
 WORDS = (
@@ -73,7 +70,9 @@ class Story:
         settings: Settings | None = None,
         show: Callable[[str], None] | None = None,
         more_rules: tuple[Path, ...] = (),
+        store: Store | None = None,
     ) -> None:
+        self.store: Store = store or Files(folder)
         self.more_rules = more_rules
         self.seed = seed
         self.folder = folder
@@ -108,9 +107,7 @@ class Story:
             self.clock, Random(f"twilio {seed}"), self.faults, self._callback, self.trace
         )
         self._runtime = Runtime(self.clock.wall, lambda: self.clock.now, self._rng)
-        self.log = Log(
-            GroupWriter(SqliteFile(folder / "log.db", migrate_log), insert, threaded=False)
-        )
+        self.log = self.store.log()
         self.start()
 
     @property
@@ -199,32 +196,22 @@ class Story:
     def _catch_up(self) -> None:
         """When only waits are left, of which a clock that was wrong has made hours, let those hours
         pass: for the worker, that is the clock moving on."""
-        reader = connect_reader(self.folder / "journal.db")
-        try:
-            left, due = reader.execute(WAITS).fetchone()
-        finally:
-            reader.close()
+        left, due = self.ask(WAITS)[0]
         if due and left == self.open():
             late = from_iso(due).timestamp() - self.clock.wall()
             if late > 60.0:
                 self.set_clock(self.clock.wrong + late + 1.0)
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
-        """Ask the journal, as anybody may who can read the file."""
-        reader = connect_reader(self.folder / "journal.db")
-        try:
+        """Ask the journal, as anybody may who can read it."""
+        with self.store.reader() as reader:
             return [tuple(row) for row in reader.execute(question)]
-        finally:
-            reader.close()
 
     def open(self) -> int:
         """How much is not at an end yet."""
-        reader = connect_reader(self.folder / "journal.db")
-        try:
+        with self.store.reader() as reader:
             left = int(reader.execute(OPEN).fetchone()[0])
             cursor = reader.execute("select value from meta where key = 'cursor'").fetchone()
-        finally:
-            reader.close()
         return left + len(self.acknowledged) - (int(cursor[0]) if cursor else 0)
 
     def write(self, body: str, person: int) -> None:
@@ -271,7 +258,7 @@ class Story:
         self.halts = [(begun, min(ended, self.born)) for begun, ended in self.halts]
         self.trace("node", f"life {self._lives} begins")
         self.life = Life(
-            folder=self.folder, clock=self.clock, rng=Random(f"life {self.seed} {self._lives}"),
+            store=self.store, clock=self.clock, rng=Random(f"life {self.seed} {self._lives}"),
             faults=self.faults, twilio=self.twilio, settings=self._settings, hot=self._hot,
             on_moves=self._moved, noticed=self.notices.append, fetched=self._fetched,
             more_rules=self.more_rules,

@@ -35,6 +35,8 @@ class Verdict:
     parked_other: int = 0
     days: float = 0.0
     stories: int = 1
+    traces: int = 0
+    """The hashes of their traces, added up: the same for the same stories in any order."""
     problems: list[str] = field(default_factory=list)
 
     @property

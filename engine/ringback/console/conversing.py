@@ -14,6 +14,7 @@ from ringback.console.reading import Reading
 from ringback.errors import RingbackError
 from ringback.runtime import REAL, iso
 from ringback.store.console.pairs import Pair, Pairs
+from ringback.store.data_place import DataPlace
 from ringback.store.queries import shapes
 from ringback.store.queries.questions import Questions
 
@@ -41,15 +42,15 @@ class Part:
 
 
 class Conversations:
-    """The conversations of one data folder. `close` ends its thread. What `pairs.db` lacks is taken
+    """The conversations of one place. `close` ends its thread. What `pairs.db` lacks is taken
     over into it; with `kept` false into memory alone."""
 
     def __init__(
-        self, data: Path, reading: Reading, *, kept: bool = True, now: Now = REAL.now
+        self, where: Path | DataPlace, reading: Reading, *, kept: bool = True, now: Now = REAL.now
     ) -> None:
         self._now = now
         self._reading = reading
-        self._pairs = Pairs(data, kept=kept)
+        self._pairs = Pairs(where, kept=kept)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pairs")
         self._rest: asyncio.Task[None] | None = None
 

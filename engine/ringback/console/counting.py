@@ -16,11 +16,11 @@ from pathlib import Path
 
 from ringback.errors import RingbackError
 from ringback.runtime import REAL, iso
+from ringback.store.data_place import DataPlace
 from ringback.store.digests.changed_hours import TABLES
 from ringback.store.digests.cohorts import COUNTED, Counts
 from ringback.store.digests.digest import DAYS, MEASURES, Digest
 from ringback.store.queries.questions import Questions
-from ringback.store.upkeep.file_identity import file_identity
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +39,12 @@ HOUR = timedelta(hours=1)
 
 
 class Counting:
-    """Keeps the digest of a data folder in a thread of its own, from `start` to `close`."""
+    """Keeps the digest of a journal in a thread of its own, from `start` to `close`."""
 
-    def __init__(self, data: Path, *, every: float = EVERY_SECONDS, rest: float = REST) -> None:
-        self._data, self._every, self._rest = data, every, rest
+    def __init__(
+        self, where: Path | DataPlace, *, every: float = EVERY_SECONDS, rest: float = REST
+    ) -> None:
+        self._place, self._every, self._rest = DataPlace.of(where), every, rest
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="digest", daemon=True)
         self._took: dict[tuple[str, str], tuple[float, float]] = {}
@@ -64,23 +66,22 @@ class Counting:
     def _run(self) -> None:
         while not self._ended.wait(0):
             try:
-                journal = file_identity(self._data / "journal.db")
-                if journal:
+                if self._place.has_journal():
                     with (
-                        contextlib.closing(Questions(self._data)) as asked,
-                        contextlib.closing(Digest(self._data, journal)) as digest,
+                        contextlib.closing(Questions(self._place)) as asked,
+                        contextlib.closing(Digest(self._place.data, asked.identity())) as digest,
                     ):
-                        self._keep(asked, digest, journal)
+                        self._keep(asked, digest)
             except RingbackError as error:
                 log.warning("the digest is not kept: %s", error)
             self._ended.wait(self._every)
 
-    def _keep(self, asked: Questions, digest: Digest, journal: str) -> None:
+    def _keep(self, asked: Questions, digest: Digest) -> None:
         if not digest.mark("events"):
             digest.follow({name: str(at) for name, at in asked.newest_ids().items()}, ())
         self._looked = ""
         try:
-            while not self._ended.is_set() and file_identity(self._data / "journal.db") == journal:
+            while not self._ended.is_set() and asked.current():
                 self._turn(asked, digest)
                 self.digest = digest
                 self.ready.set()

@@ -6,7 +6,6 @@ another file lies in their place, as after a restore.
 """
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TypeVar
 
 from ringback.console.problems import Problem, Refusal
 from ringback.errors import RingbackError, UsageError
+from ringback.store.data_place import DataPlace
 from ringback.store.queries.questions import Questions
 
 T = TypeVar("T")
@@ -32,12 +32,12 @@ class Slow(Refusal):
 
 
 class Reading:
-    """The questions of the console to one data folder. `close` ends its threads."""
+    """The questions of the console to one place. `close` ends its threads."""
 
     def __init__(
-        self, data: Path, *, seconds: float = LONGEST_SECONDS, threads: int = THREADS
+        self, where: Path | DataPlace, *, seconds: float = LONGEST_SECONDS, threads: int = THREADS
     ) -> None:
-        self._data = data
+        self._where = where
         self._seconds = seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="questions")
         self._own = threading.local()
@@ -63,8 +63,8 @@ class Reading:
         except RingbackError as error:
             raise Refusal(Problem("data", str(error))) from error
         end = time.monotonic() + self._seconds
-        questions.end_at(end)
         try:
+            questions.end_at(end)
             return question(questions)
         except UsageError:
             raise
@@ -75,27 +75,18 @@ class Reading:
             raise Refusal(Problem("data", str(error))) from error
 
     def _questions(self) -> Questions:
-        place = _identity(self._data / "journal.db")
-        opened: tuple[Questions, object] | None = getattr(self._own, "opened", None)
-        if opened is not None and opened[1] == place:
-            return opened[0]
+        opened: Questions | None = getattr(self._own, "opened", None)
+        if opened is not None and opened.current():
+            return opened
         self._let_go()
-        questions = Questions(self._data)
+        questions = Questions(self._where)
         self._opened.add(questions)
-        self._own.opened = (questions, place)
+        self._own.opened = questions
         return questions
 
     def _let_go(self) -> None:
-        opened: tuple[Questions, object] | None = getattr(self._own, "opened", None)
+        opened: Questions | None = getattr(self._own, "opened", None)
         self._own.opened = None
         if opened is not None:
-            self._opened.discard(opened[0])
-            opened[0].close()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells one file from another that was put in its place."""
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
-    return None
+            self._opened.discard(opened)
+            opened.close()

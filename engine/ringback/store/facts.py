@@ -13,6 +13,7 @@ from ringback.events import CALL_OVER, person, spellings, telephone
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.connection import OVERTAKING, Connection, first_since
 from ringback.store.consents import SERVICE_OF
+from ringback.store.data_place import DataPlace, open_journal
 from ringback.store.deliveries.causes import Caused, Causes
 from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.deliveries.retried_texts import RetriedTexts
@@ -182,12 +183,14 @@ def _types(pattern: str) -> tuple[str, str]:
     return pattern, f"{pattern}\0"
 
 
-def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
+def open_facts(where: Path | DataPlace, runtime: Runtime) -> JournalFacts:
     """What may be asked of the past, over a connection of its own that only reads.
 
     Raises StorageError when there is no journal yet, DataError for a file that is not usable.
     """
-    return JournalFacts(connect_reader(data / "journal.db"), runtime)
+    place = DataPlace.of(where)
+    connection = open_journal(place) if place.url else connect_reader(place.journal)
+    return JournalFacts(connection, runtime)
 
 
 _LAST = """

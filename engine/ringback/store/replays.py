@@ -13,10 +13,9 @@ from ringback.outcomes import Answered
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.store import events
 from ringback.store.connection import Connection, Row
+from ringback.store.data_place import DataPlace, open_journal, open_log_reader, translated
 from ringback.store.log import LogReader
-from ringback.store.migrations import connect_journal
 from ringback.store.operations.written import PERSON
-from ringback.store.sqlite.sqlite_files import translated
 from ringback.store.upkeep.log_retention import BLANKED
 
 OURS = ("internal", REPLAY)
@@ -63,16 +62,16 @@ class Performed:
 
 
 class Recorded:
-    """What a node recorded and did, read from its data folder: what replay and backtest ask.
+    """What a node recorded and did, read from where it keeps them: what replay and backtest ask.
 
     Raises StorageError when there is no log or no journal.
     """
 
-    def __init__(self, data: Path) -> None:
-        self._path = data / "journal.db"
-        self._connection = connect_journal(self._path)
+    def __init__(self, where: Path | DataPlace) -> None:
+        self._place = DataPlace.of(where)
+        self._connection = open_journal(self._place)
         try:
-            self._log = LogReader(data / "log.db")
+            self._log = open_log_reader(self._place)
         except BaseException:
             self._connection.close()
             raise
@@ -87,7 +86,7 @@ class Recorded:
     def whole(self, uid: str) -> Event:
         """A stored event with everything that was said in it. Raises UsageError when there is none,
         and when what was said is no longer kept."""
-        with translated(self._path):
+        with translated(self._place):
             return whole(self._connection, self._log, uid)
 
     def about(self, what: str) -> str:
@@ -132,18 +131,18 @@ class Recorded:
         return [row[0] for row in reversed(rows)]
 
     def _all(self, sql: str, values: Sequence[object]) -> list[Row]:
-        with translated(self._path):
+        with translated(self._place):
             return self._connection.execute(sql, values).fetchall()
 
 
-def performed(data: Path, since: str = "") -> Iterator[Performed]:
+def performed(where: Path | DataPlace, since: str = "") -> Iterator[Performed]:
     """The actions on what was recorded since then (ISO, empty: ever) that were not held back.
 
     Only events of the log count: what rules did on internal events has no record to run again.
     Raises StorageError when there is no journal.
     """
-    path = data / "journal.db"
-    connection = connect_journal(path)
+    place = DataPlace.of(where)
+    connection = open_journal(place)
     holes = ", ".join("?" * len(NOT_DONE))
     query = (
         "SELECT events.dedupe_key, actions.rule, kind, params,"
@@ -158,7 +157,7 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
         " ORDER BY actions.id"
     )
     try:
-        with translated(path):
+        with translated(place):
             found = connection.execute(query, (since, *NOT_DONE, WAITS_FOR_YES))
             for key, rule, kind, params, *by in found:
                 yield Performed(key, rule, kind, json.loads(params), *map(bool, by))
@@ -175,11 +174,11 @@ def question(event: str, params: Mapping[str, Any]) -> Question:
     return event, str(params.get("url", "")), str(params.get("answer", "")).partition(" for ")[0]
 
 
-def answers(data: Path, since: str = "") -> dict[Question, Answered]:
+def answers(where: Path | DataPlace, since: str = "") -> dict[Question, Answered]:
     """The answers to web requests on record, of events since then (ISO, empty: ever). Raises
     StorageError when there is no journal."""
-    path, found = data / "journal.db", dict[Question, Answered]()
-    connection = connect_journal(path)
+    place, found = DataPlace.of(where), dict[Question, Answered]()
+    connection = open_journal(place)
     query = (
         "select asked.dedupe_key, actions.params, told.fields from actions "
         "join events asked on asked.uid = actions.event_uid "
@@ -188,7 +187,7 @@ def answers(data: Path, since: str = "") -> dict[Question, Answered]:
         "and asked.received_at >= ? order by actions.id"
     )
     try:
-        with translated(path):
+        with translated(place):
             for key, params, fields in connection.execute(query, (since,)):
                 told = json.loads(fields or "{}")
                 answer = Answered(

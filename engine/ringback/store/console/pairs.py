@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringback.private_files import make_file
+from ringback.store.connection import Connection
+from ringback.store.data_place import DataPlace, is_lost, open_journal
 from ringback.store.meta import get_meta
-from ringback.store.migrations import connect_journal
 from ringback.store.operations.consent_words import KEY, name_of
 from ringback.store.sqlite.sqlite_files import BUSY_SECONDS, translated
 
@@ -53,16 +54,16 @@ class Pair:
 
 
 class Pairs:
-    """The conversations of a data folder, for one thread, which opens the files when it first asks.
-    With `kept` false the file is copied into memory and left as it is: its writer is the console.
+    """The conversations of a place, for one thread, which opens the files when it first asks. With
+    `kept` false the file is copied into memory and left as it is: its writer is the console.
     Raises StorageError and DataError."""
 
-    def __init__(self, data: Path, *, kept: bool = True) -> None:
-        self._data = data
+    def __init__(self, where: Path | DataPlace, *, kept: bool = True) -> None:
+        self._place = DataPlace.of(where)
         self._kept = kept
-        self._path = data / NAME
+        self._path = self._place.data / NAME
         self._forgets_at = 0.0
-        self._opened: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
+        self._opened: tuple[sqlite3.Connection, Connection] | None = None
 
     def close(self) -> None:
         """Close the files."""
@@ -116,15 +117,14 @@ class Pairs:
             own, _ = self._files()
             return [Pair(*row) for row in own.execute(sql, values)]
 
-    def _files(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    def _files(self) -> tuple[sqlite3.Connection, Connection]:
         """This file and the journal; anew when another journal lies in its place."""
-        if self._opened is not None and (self._path.exists() or not self._kept):
+        there = self._path.exists() or not self._kept
+        if self._opened is not None and there and not is_lost(self._opened[1]):
             return self._opened
         self.close()
         with contextlib.ExitStack() as stack:
-            journal = stack.enter_context(
-                contextlib.closing(connect_journal(self._data / "journal.db"))
-            )
+            journal = stack.enter_context(contextlib.closing(open_journal(self._place)))
             if self._kept:
                 make_file(self._path)
             own = stack.enter_context(
@@ -144,7 +144,7 @@ class Pairs:
         self._opened = own, journal
         return self._opened
 
-    def _prove(self, own: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+    def _prove(self, own: sqlite3.Connection, journal: Connection) -> None:
         """Begin anew when the journal is another one than was followed: its key is another, or the
         row that was read last is not there any more and others are."""
         key = get_meta(journal, KEY)
@@ -164,9 +164,7 @@ class Pairs:
             _empty(own)
             _note(own, "key", key)
 
-    def _step(
-        self, own: sqlite3.Connection, journal: sqlite3.Connection, table: str, columns: str
-    ) -> bool:
+    def _step(self, own: sqlite3.Connection, journal: Connection, table: str, columns: str) -> bool:
         last = int(_mark(own, table).partition(" ")[0] or 0)
         rows = journal.execute(
             f"select id, uid, conversation, {columns} from {table} where id > ? "
@@ -190,7 +188,7 @@ class Pairs:
         own.execute("commit")
         return len(rows) == STEP
 
-    def _forget(self, own: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+    def _forget(self, own: sqlite3.Connection, journal: Connection) -> None:
         """Forget, now and then, those that were active last who are kept in the journal no more."""
         now = time.monotonic()
         if now < self._forgets_at:
@@ -217,7 +215,7 @@ class Pairs:
         )
         own.executemany(_PUT, rows)
 
-    def _look_at_claims(self, own: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+    def _look_at_claims(self, own: sqlite3.Connection, journal: Connection) -> None:
         claims = own.execute(
             "select uid from claims order by uid desc limit ?", (CLAIMS,)
         ).fetchall()

@@ -1,32 +1,53 @@
-"""Files behind the questions: the journal and the log of one data folder, for reading."""
+"""Files behind the questions: the journal and the log of one place, for reading."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
-from ringback.store.log import LogReader
-from ringback.store.migrations import connect_journal
-from ringback.store.sqlite.sqlite_files import translated
+from ringback.store.data_place import (
+    DataPlace,
+    end_at,
+    is_lost,
+    open_journal,
+    open_log_reader,
+    translated,
+)
+from ringback.store.upkeep.file_identity import file_identity
 
 Row = dict[str, Any]
-_STEPS = 20_000
-"""After so many steps of SQLite, about a millisecond, the time is looked at."""
 
 
 class Files:
-    """The databases of one data folder. Raises StorageError when no node of this program has run
-    on it, and DataError for the journal of a newer one."""
+    """The databases of one data folder or server. Raises StorageError when no node of this program
+    has run on it, and DataError for the journal of a newer one."""
 
-    def __init__(self, data: Path) -> None:
-        self._path = data / "journal.db"
+    def __init__(self, where: Path | DataPlace) -> None:
+        place = self._place = DataPlace.of(where)
+        self._before = "" if place.url else file_identity(place.journal)
         with ExitStack() as opened:
-            self._connection = opened.enter_context(closing(connect_journal(self._path)))
-            log = data / "log.db"
-            self._log = opened.enter_context(closing(LogReader(log))) if log.exists() else None
+            self._connection = opened.enter_context(closing(open_journal(place)))
+            self._log = None
+            if place.has_log():
+                self._log = opened.enter_context(closing(open_log_reader(place)))
             self._opened = opened.pop_all()
+
+    def identity(self) -> str:
+        """What tells this journal from every other one: of its file, or of its database."""
+        if self._before:
+            return self._before
+        row = self._one(
+            "select system_identifier, oid, current_schema() as part from pg_control_system(), "
+            "pg_database where datname = current_database()"
+        )
+        return ":".join(map(str, row.values())) if row else ""
+
+    def current(self) -> bool:
+        """Whether the journal that was opened is still the one that lies in this place."""
+        if self._place.url:  # another database is never behind the same connection
+            return not is_lost(self._connection)
+        return file_identity(self._place.journal) == self._before
 
     def close(self) -> None:
         """Close the files."""
@@ -35,7 +56,11 @@ class Files:
     def end_at(self, moment: float) -> None:
         """Let no question of the journal go on behind this moment of `time.monotonic`; it raises
         StorageError then."""
-        self._connection.set_progress_handler(lambda: time.monotonic() > moment, _STEPS)
+        with self._translated():
+            end_at(self._connection, moment)
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._place)
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +69,7 @@ class Files:
         self.close()
 
     def _all(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
-        with translated(self._path):
+        with self._translated():
             return [dict(row) for row in self._connection.execute(sql, values)]
 
     def _one(self, sql: str, values: Sequence[object] = ()) -> Row | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import iso
 from ringback.store.connection import first_at
+from ringback.store.data_place import DataPlace
 from ringback.store.queries.files import Row
 from ringback.store.queries.rule_figures import RuleFigures
 
@@ -15,6 +16,8 @@ MOST_COUNTED = 1000
 """More of them is said as this many; nobody needs the exact number then."""
 
 
+_FILE = "pragma data_version"
+_SERVER = "select hashtextextended(pg_current_snapshot()::text, 0)"
 MOST_MINUTES = 200
 """The beginnings of so many minutes are kept."""
 
@@ -22,13 +25,13 @@ MOST_MINUTES = 200
 class LiveFigures(RuleFigures):
     """What a page that stays open asks again and again; each a few rows of an index."""
 
-    def __init__(self, data: Path) -> None:
-        super().__init__(data)
+    def __init__(self, where: Path | DataPlace) -> None:
+        super().__init__(where)
         self._minutes: dict[str, int] = {}
 
     def version(self) -> int:
         """A number that changes with each commit to the journal by the worker."""
-        return int(self._all("pragma data_version")[0]["data_version"])
+        return int(next(iter(self._all(_SERVER if self._place.url else _FILE)[0].values())))
 
     def newest(self) -> Row:
         """The last row of events, runs and actions; they move when something happens."""

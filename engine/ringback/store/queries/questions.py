@@ -10,7 +10,6 @@ from ringback.store.console.chats import Chats
 from ringback.store.incidents import OPEN
 from ringback.store.meta import get_meta
 from ringback.store.queries.files import Row
-from ringback.store.sqlite.sqlite_files import translated
 
 
 class Questions(Chats):
@@ -19,7 +18,7 @@ class Questions(Chats):
 
     def meta(self, key: str) -> str:
         """A fact about the journal itself; empty when it is not there."""
-        with translated(self._path):
+        with self._translated():
             return get_meta(self._connection, key)
 
     def open_incidents(self, kind: str = "") -> list[Row]:
@@ -46,5 +45,5 @@ class Questions(Chats):
 
     def opt_outs(self, since: str) -> OptOuts:
         """Who has left whom. Those of whom only a refused send told are counted since then."""
-        with translated(self._path):
+        with self._translated():
             return opt_outs(self._connection, since)

@@ -12,7 +12,6 @@ from ringback.store.connection import Connection
 from ringback.store.meta import PASSED_OVER, Revision, get_meta, rules_at
 from ringback.store.queries.files import Row
 from ringback.store.queries.run_lists import RunLists, with_params
-from ringback.store.sqlite.sqlite_files import translated
 
 _EVENTS_PER_SID = 20
 _OVERRIDES = 1000
@@ -98,7 +97,7 @@ class Traces(RunLists):
                 turn["woken_by"] = self.event(turn["event"])
         for turn in (woken := _turns(self._connection, event=event_uid)):
             turn["actions"] = _made_in(turn, self._actions_of(turn["run"]))
-        with translated(self._path):
+        with self._translated():
             copies = events.copies(self._connection, event_uid)
         rules = rules_at(self._connection, event["id"])
         if event["verdicts"] is not None and event["source"] != REPLAY:

@@ -1,0 +1,101 @@
+"""Place of a node's data: a folder with two files of SQLite, or a database of a PostgreSQL server.
+
+Whoever reads from outside of the worker names the place and need not know which it is.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringback.errors import StorageError
+from ringback.store.connection import Connection
+from ringback.store.log import LogReader
+from ringback.store.sqlite import sqlite_files
+
+_STEPS = 20_000
+"""After so many steps of SQLite, about a millisecond, the time is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlace:
+    """Where a node keeps its log and its journal: in a folder, or, when there is a `url`, on that
+    server. What else it keeps lies in the folder all the same."""
+
+    data: Path
+    url: str = ""
+
+    @classmethod
+    def of(cls, where: "Path | DataPlace") -> "DataPlace":
+        """A folder alone is a place, too."""
+        return where if isinstance(where, DataPlace) else cls(where)
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file, where it is one."""
+        return self.data / "journal.db"
+
+    def has_journal(self) -> bool:
+        """Whether a node has had a journal here; of a server it is told when it is opened."""
+        return bool(self.url) or self.journal.exists()
+
+    def has_log(self) -> bool:
+        """Whether there is a log here; see `has_journal`."""
+        return bool(self.url) or (self.data / "log.db").exists()
+
+
+def open_journal(place: DataPlace) -> Connection:
+    """Open a journal of today's shape for reading.
+
+    Raises DataError for one of a newer program, and StorageError for one that cannot be read, and
+    for one that its owner has yet to bring to today's shape.
+    """
+    if place.url:
+        from ringback.store.postgres.server_reading import open_reading
+
+        return open_reading(place.url)
+    from ringback.store.migrations import connect_journal
+
+    return connect_journal(place.journal)
+
+
+def open_log_reader(place: DataPlace) -> LogReader:
+    """Open the log for reading. Raises StorageError when there is none."""
+    if not place.url:
+        return LogReader(place.data / "log.db")
+    from ringback.store.postgres.server_log import PostgresLogReader
+
+    return PostgresLogReader(place.url)
+
+
+def translated(place: DataPlace) -> AbstractContextManager[None]:
+    """Around questions to the journal of a place: its errors leave as those of this program."""
+    return _named(place) if place.url else sqlite_files.translated(place.journal)
+
+
+@contextmanager
+def _named(place: DataPlace) -> Iterator[None]:
+    from ringback.store.postgres.server_connection import place_of
+
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"{place_of(place.url)}: {error}") from error
+
+
+def end_at(connection: Connection, moment: float) -> None:
+    """Let no question of this connection go on behind this moment of `time.monotonic`."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.set_progress_handler(lambda: time.monotonic() > moment, _STEPS)
+        return
+    from ringback.store.postgres.server_reading import ReadingConnection
+
+    if isinstance(connection, ReadingConnection):
+        connection.end_at(moment)
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether the server of a connection is gone. Of a file it is not known."""
+    return bool(getattr(connection, "lost", False))

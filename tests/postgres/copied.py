@@ -22,8 +22,9 @@ def copy_into(url: str, data: Path) -> None:
 
 
 def _tables(file: sqlite3.Connection) -> list[str]:
-    rows = file.execute(
-        "select name from sqlite_master where type = 'table' and name not like '%sqlite%'"
+    rows = file.execute(  # the simulation has tables of its own
+        "select name from sqlite_master where type = 'table' and name not like '%sqlite%' "
+        "and name not like 'sim%'"
     )
     return [row[0] for row in rows]
 

@@ -1,5 +1,6 @@
 """Every question that people and conditions ask of a journal."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,96 +9,133 @@ from ringback.cli.runs import STATES as RUN_STATES
 from ringback.runtime import iso
 from ringback.store.queries import filters
 from ringback.store.queries.action_search import Wanted
+from ringback.store.queries.questions import Questions
 from simulation.twilio import OURS
 
-EVENT_FILTERS: tuple[dict[str, Any], ...] = (
-    {}, {"type": "message.*"}, {"type": "call.received"}, {"number": "+14155550123"},
-    {"sid": "SM1"}, {"error": True}, {"code": 30003}, {"trust": "claimed"}, {"source": "repair"},
-    {"own": True},
-    {"rule": "one"}, {"rule": "one", "verdict": "silent"}, {"verdict": "silent"},
-    {"since": "2026", "until": "2027"},
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about: somebody, a rule, a SID, and some uids."""
+
+    theirs: str = "+14155550123"
+    rule: str = "one"
+    sid: str = "SM1"
+    event: str = "evt_1"
+    action: str = "act_1"
+    run: str = "run_1"
+    code: int = 30003
+
+    @classmethod
+    def of(cls, asked: Questions) -> "Asked":
+        """Somebody of this journal whose text a rule has answered."""
+        text = next(
+            a for a in asked.actions(limit=500) if a["remote_sid"] and "/" in a["conversation"]
+        )
+        codes = [event["error_code"] for event in asked.events(error=True, limit=5)]
+        return cls(
+            text["conversation"].partition("/")[2],
+            text["rule"],
+            text["remote_sid"],
+            text["event_uid"],
+            text["uid"],
+            text["run_uid"],
+            *codes[:1],
+        )
 
 
-def ask_questions(ask: Any, since: str, now: datetime) -> None:
+ANYBODY = Asked()
+
+
+def event_filters(of: Asked) -> tuple[dict[str, Any], ...]:
+    """How people narrow the list of events."""
+    return (
+        {}, {"type": "message.*"}, {"type": "call.received"}, {"number": of.theirs},
+        {"sid": of.sid}, {"error": True}, {"code": of.code}, {"trust": "claimed"},
+        {"source": "repair"}, {"own": True}, {"rule": of.rule},
+        {"rule": of.rule, "verdict": "silent"}, {"verdict": "silent"},
+        {"since": "2026", "until": "2027"},
+    )  # fmt: skip
+
+
+def ask_questions(ask: Any, since: str, now: datetime, of: Asked = ANYBODY) -> None:
     """Ask what people ask; `since` is a stored time, an hour ago."""
     for kind in ("", "message.received", "message.*"):
-        for number in ("", "+14155550123"):
+        for number in ("", of.theirs):
             for error in (True, False):
                 for after in ("", since):
                     ask.events(type=kind, number=number, error=error, since=after)
                     ask.events(type=kind, number=number, error=error, follow=True, after=7)
-    ask.events(sid="SM1", error=True)
-    for rule in ("", "one"):
+    ask.events(sid=of.sid, error=True)
+    for rule in ("", of.rule):
         for state in ("", *RUN_STATES):
             ask.runs(state=state, rule=rule)
         for state in ("", *ACTION_STATES):
             ask.actions(state=state, rule=rule)
             ask.actions(state=state, rule=rule, kind="notify")
     for each in (
-        Wanted(), Wanted(number=OURS), Wanted(number="+14155550123", rule="one", since=since),
-        Wanted(outcome="undelivered"), Wanted(outcome="sent", since=since), Wanted(code=30003),
-        *(Wanted(rule="one", kind="notify", state=state) for state in ("", *ACTION_STATES)),
+        Wanted(), Wanted(number=OURS), Wanted(number=of.theirs, rule=of.rule, since=since),
+        Wanted(outcome="undelivered"), Wanted(outcome="sent", since=since), Wanted(code=of.code),
+        *(Wanted(rule=of.rule, kind="notify", state=state) for state in ("", *ACTION_STATES)),
     ):  # fmt: skip
         ask.search_actions(each, 5)
-    pair = f"{OURS}/+14155550123"
+    pair = f"{OURS}/{of.theirs}"
     for before in (0, 1_900_000_000_000):
         ask.chat(pair, 5, before)
     ask.calls_going(now), ask.waited(since), ask.call_over("CA1")
     ask.standing(pair), ask.contact(pair), ask.muted(pair, since)
-    for wanted in EVENT_FILTERS:
+    for wanted in event_filters(of):
         for before in (0, 9):
             ask.events_part(filters.Events(**wanted), 5, before)
     for state in ("", *RUN_STATES):
-        ask.runs_part(filters.Runs(state=state, rule="one", until=since), 5)
-    ask.runs_part(filters.Runs(event="evt_1"), 5)
+        ask.runs_part(filters.Runs(state=state, rule=of.rule, until=since), 5)
+    ask.runs_part(filters.Runs(event=of.event), 5)
     for state in ("", *ACTION_STATES):
-        ask.actions_part(filters.Actions(state=state, rule="one", code=30003), 5)
+        ask.actions_part(filters.Actions(state=state, rule=of.rule, code=of.code), 5)
     for each_action in (
-        filters.Actions(number=OURS), filters.Actions(number="+14155550123"),
-        filters.Actions(sid="SM1"), filters.Actions(event="evt_1"), filters.Actions(run="r"),
+        filters.Actions(number=OURS), filters.Actions(number=of.theirs),
+        filters.Actions(sid=of.sid), filters.Actions(event=of.event), filters.Actions(run=of.run),
         filters.Actions(kind="notify"),
     ):  # fmt: skip
         ask.actions_part(each_action, 5)
-    for each_attempt in (filters.Attempts(result="failed"), filters.Attempts(action="act_1"),
-                         filters.Attempts(event="evt_1", code=20003)):  # fmt: skip
+    for each_attempt in (filters.Attempts(result="failed"), filters.Attempts(action=of.action),
+                         filters.Attempts(event=of.event, code=20003)):  # fmt: skip
         ask.attempts_part(each_attempt, 5)
     ask.waiting(5)
     ask.in_state("parked")
     newest = ask.events(limit=1)
     ids = [row["uid"] for row in (*newest, *ask.runs(limit=1), *ask.actions(limit=1))]
-    for text in (*ids, "att_1", "SM1", "+14155550123"):
+    for text in (*ids, "att_1", of.sid, of.theirs):
         for uid in ask.find(text):
             ask.trace(uid)
     for after in ("", since):
         ask.doings(since=after, before=7)
         ask.doings(who="bob", since=after)
         ask.doings(op="retry", outcome="done", since=after)
-        ask.doings(subject="act_1", since=after)
+        ask.doings(subject=of.action, since=after)
     ask.switched()
-    ask.undecided(5, "act_1")
+    ask.undecided(5, of.action)
     ask.undecided_count()
     ask.waiting_for_people()
     ask.newest()
-    ask.came_of(["evt_1", "evt_2"])
+    ask.came_of([of.event, "evt_2"])
     ask.by_minute(now, 60)
     ask.made_twice()
     ask.claimed(5)
     ask.bulks()
     ask.bulk("blk_1")
     ask.rules_in_use()
-    ask.revisions("one")
+    ask.revisions(of.rule)
     ask.rule_runs(since)
     ask.held_by_gate(since)
-    ask.last_run("one")
-    ask.beside("one")
+    ask.last_run(of.rule)
+    ask.beside(of.rule)
     ask.silence()
     ask.plugin_trouble()
     ask.opt_outs(since)
-    for code in (None, 0, 30003):
+    for code in (None, 0, of.code):
         ask.failures(since, 100, iso(now), code)
-    ask.with_problems([{"code": 30003, "last_at": since}], now)
-    ask.first_failure(30003, since)
+    ask.with_problems([{"code": of.code, "last_at": since}], now)
+    ask.first_failure(of.code, since)
     ask.open_failures(now)
     hour = newest[0]["received_at"][:13] if newest else "2026-03-04T17"
     span = (f"{hour}:00:00.000Z", f"{hour}:59:59.999Z")
@@ -111,7 +149,7 @@ def ask_questions(ask: Any, since: str, now: datetime) -> None:
     ask.incidents(open_only=False, since=since)
     ask.incident("inc_1")
     ask.sent_texts(since, 100)
-    for number in ("", "+14155550123"):
+    for number in ("", of.theirs):
         for after in ("", since):
             for state in ("", "out"):
                 ask.consents(state=state, number=number, sender=OURS, since=after)
@@ -120,7 +158,7 @@ def ask_questions(ask: Any, since: str, now: datetime) -> None:
         ask.contacts(who)
         ask.transcript(ask.conversations(who), 10)
     ask.left_since(now - timedelta(hours=1))
-    ask.fired("one", since)
+    ask.fired(of.rule, since)
     ask.verdicts()
 
 

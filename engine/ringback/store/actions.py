@@ -209,7 +209,7 @@ class Actions:
         # Three spans of the index: those that are not due yet may be many, and are not read.
         far = iso(from_iso(now) + FARTHEST_LOOK)
         spans = {"due_at is null": (), "due_at <= ?": (now,), "due_at > ?": (far,)}
-        found = " union all ".join(f"select id from ({_STUCK.format(span)}) a" for span in spans)
+        found = " union all ".join(f"select id from ({_STUCK.format(span)}) s" for span in spans)
         values = [each for due in spans.values() for each in (*due, before, before, limit)]
         return await self._list(f"id in ({found}) order by id limit ?", (*values, limit))
 

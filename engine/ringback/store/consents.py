@@ -156,7 +156,7 @@ class OptOuts:
 def opt_outs(connection: Connection, since: str) -> OptOuts:
     """Who has left whom. `unheard` counts by sender those of whom we learned since then."""
     heard, advanced = connection.execute(
-        "select count(*), coalesce(sum(e.fields like '%OptOutType%'), 0) from consents c "
+        "select count(*), count(case when e.fields like '%OptOutType%' then 1 end) from consents c "
         "left join events e on e.uid = c.event_uid where c.state = 'out' and c.source like 'text %'"
     ).fetchone()
     unheard = connection.execute(

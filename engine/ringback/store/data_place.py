@@ -14,6 +14,7 @@ from ringback.errors import StorageError
 from ringback.store.connection import Connection
 from ringback.store.log import LogReader
 from ringback.store.sqlite import sqlite_files
+from ringback.store.upkeep.file_identity import file_identity
 
 _STEPS = 20_000
 """After so many steps of SQLite, about a millisecond, the time is looked at."""
@@ -94,6 +95,12 @@ def end_at(connection: Connection, moment: float) -> None:
 
     if isinstance(connection, ReadingConnection):
         connection.end_at(moment)
+
+
+def file_of(place: DataPlace) -> str:
+    """What tells the journal's file from a copy of it, and from one that takes its place; empty
+    where there is none."""
+    return "" if place.url else file_identity(place.journal)
 
 
 def is_lost(connection: Connection) -> bool:

@@ -53,7 +53,8 @@ class Chats(ContactLists):
         rows = self._all(
             "select * from (select * from events where conversation = ? and trust <> 'claimed' "
             f"{'and id < ? and received_at < ? ' if bound else ''}order by id desc limit ?) "
-            f"where {_SAID} and source not in ('replay', 'internal') order by id desc limit ?",
+            f"as newest where {_SAID} and source not in ('replay', 'internal') "
+            "order by id desc limit ?",
             (conversation, *bound, _looked(limit), limit),
         )
         return [row | {"side": "theirs", "at": row["received_at"]} for row in rows]

@@ -65,7 +65,9 @@ class ContactLists(CallLists):
 
     def group_counts(self) -> dict[str, int]:
         """How many members the groups of the journal have."""
-        rows = self._all("select name, count(*) as members from group_members group by name")
+        rows = self._all(
+            "select name, count(*) as members from group_members group by name order by name"
+        )
         return {row["name"]: row["members"] for row in rows}
 
     def _pages(

@@ -8,11 +8,13 @@ days. A span is read in chunks: each is a short statement, however much is in it
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from ringback.outcomes import MESSAGE
+from ringback.runtime import from_iso, iso
 from ringback.store.connection import OVERTAKING, first_at, one_of
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import FAILED
@@ -149,10 +151,8 @@ class Cohorts(BulkLists):
         return max(first - OVERTAKING, 1), last + OVERTAKING
 
     def _not_taken(self, begin: str, end: str) -> list[Row]:
-        since = self._one(
-            "select strftime('%Y-%m-%dT%H:%M:%fZ', ?, ?) as at", (begin, f"-{WAITS} days")
-        )
-        first, last = self._id_span("actions", "planned_at", str(since and since["at"]), end)
+        since = iso(from_iso(begin) - timedelta(days=WAITS))
+        first, last = self._id_span("actions", "planned_at", since, end)
         return self._all(
             "select uid, '' as sid, coalesce(settled_at, planned_at) as at, error_code as code, "
             "coalesce(json_extract(params, '$.sender'), '') as sender, "

@@ -33,14 +33,14 @@ def waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
     def look(state: str) -> tuple[int, str | None]:
         seen, count, oldest = connection.execute(
             "select count(*), count(free), min(free) from "
-            f"(select * from ({sample.format('null')}) a union all "
-            f"select * from ({sample.format('not null')}) b) c",
+            f"(select * from ({sample.format('null')}) as loose union all "
+            f"select * from ({sample.format('not null')}) as held) as all_of_them",
             (*besides, state, _LOOKED_AT) * 2,
         ).fetchone()
         if seen < _LOOKED_AT:
             return count, oldest
         total = connection.execute(
-            "select count(*) from (select 1 from actions where state = ? limit ?) a",
+            "select count(*) from (select 1 from actions where state = ? limit ?) as few",
             (state, COUNTED),
         ).fetchone()[0]
         return total, oldest

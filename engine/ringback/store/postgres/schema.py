@@ -69,6 +69,22 @@ create function {SHARED}.julianday(at text) returns double precision
     as $$ select extract(epoch from at::timestamptz) / 86400.0 + 2440587.5 $$;
 create function {SHARED}.json_patch(body text, patch text) returns text
     language sql immutable strict parallel safe as $$ select (body::jsonb || patch::jsonb)::text $$;
+create function {SHARED}.json_remove(body text, variadic paths text[]) returns text
+    language plpgsql immutable strict as $$
+    declare
+        found jsonb := body::jsonb;
+        path text;
+    begin
+        foreach path in array paths loop
+            found := found #- string_to_array(substr(path, 3), '.');
+        end loop;
+        return found::text;
+    end $$;
+create function {SHARED}.json_array_length(body text, path text) returns integer
+    language sql immutable strict
+    as $$ select case json_typeof(found) when 'array' then json_array_length(found) else 0 end
+          from (select body::json #> string_to_array(substr(path, 3), '.')) as o (found)
+          where found is not null $$;
 create function {SHARED}.moment(at text, shift interval) returns text
     language sql immutable strict parallel safe
     as $$

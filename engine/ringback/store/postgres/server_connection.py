@@ -45,7 +45,9 @@ class Row(tuple[Any, ...]):
 
 @lru_cache(maxsize=4096)
 def _row_of(names: tuple[str, ...]) -> type[Row]:
-    places = {name.lower(): place for place, name in reversed(list(enumerate(names)))}
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name.lower(), place)
     return type("Row", (Row,), {"__slots__": (), "_places": places})
 
 
@@ -62,6 +64,13 @@ class _Number(Loader):
     def load(self, data: Buffer) -> int | float:
         text = bytes(data).decode()
         return float(text) if "." in text or "N" in text else int(text)
+
+
+class _Said(Loader):
+    """What a condition is, as the integer that it is on SQLite."""
+
+    def load(self, data: Buffer) -> int:
+        return int(bytes(data) == b"t")
 
 
 class _Truth(Dumper):
@@ -119,6 +128,7 @@ class PostgresConnection:
             raise StorageError(f"{self.name}: {one_line(error)}") from error
         self.raw.prepared_max = 1000
         self.raw.adapters.register_loader("numeric", _Number)
+        self.raw.adapters.register_loader("bool", _Said)
         self.raw.adapters.register_dumper(bool, _Truth)
         self.raw.adapters.register_dumper(int, _Whole)
 

@@ -63,7 +63,7 @@ class ActionSearch(FailedTexts):
             inner = " and ".join(each for each in (clause, since[0]) if each)
             where = f"where {inner}" if inner else ""
             rows = self._all(
-                f"select * from (select * from actions {where} order by id desc limit ?) "
+                f"select * from (select * from actions {where} order by id desc limit ?) as newest "
                 f"{f'where {rest}' if rest else ''} limit ?",
                 [*values, *since[1], READ, *given, limit],
             )

@@ -137,7 +137,8 @@ class BoundedLists(Waits):
             cut = max(cut, oldest)
         ids = sorted((number for number in set(ids) if number >= cut), reverse=True)
         rows = self._all(
-            f"select * from {table} where id in (select value from json_each(?)) order by id",
+            f"select * from {table} where id in (select cast(value as bigint) from json_each(?)) "
+            "order by id",
             (json.dumps(ids[:limit]),),
         )[::-1]
         if len(ids) > limit:
@@ -162,7 +163,7 @@ class BoundedLists(Waits):
         asked = f"where {rest[0]}" if rest[0] else ""
         rows = self._all(
             f"select id from (select {_asked_of(table, rest)} from {table} {where} "
-            f"order by id desc limit ?) {asked} limit ?",
+            f"order by id desc limit ?) as newest {asked} limit ?",
             [*values, *bound, most, *rest[1], limit],
         )
         ids = [int(row["id"]) for row in rows]

@@ -128,8 +128,8 @@ class EventLists(Files):
         """
         ids = [row["id"] for way in ways for row in self._ids(*way, limit, ascending=ascending)]
         rows = self._all(
-            f"select id, {columns} from events where id in (select value from json_each(?)) "
-            "order by id",
+            f"select id, {columns} from events where id in "
+            "(select cast(value as bigint) from json_each(?)) order by id",
             (json.dumps(sorted(ids, reverse=not ascending)[:limit]),),
         )
         return rows if ascending else rows[::-1]
@@ -183,14 +183,14 @@ class EventLists(Files):
         rows = self._all(
             f"select conversation from (select conversation, {latest} as at from contacts "
             f"where {THEIRS} = ? union all select * from (select conversation, {latest} from "
-            "contacts where conversation >= ? and conversation < ? limit ?)) "
-            "order by at desc limit ?",
+            "contacts where conversation >= ? and conversation < ? limit ?) as ours) as theirs "
+            "order by at desc, conversation limit ?",
             (who, f"{who}/", f"{who}0", _LOOKED_AT, _CONTACTS_PER_NUMBER),
         )
         found = [row["conversation"] for row in rows]
         recent = self._all(  # who has called, and never texted
             "select distinct conversation from (select conversation, sender, recipient from events "
-            "order by id desc limit ?) where sender in (?, ?) or recipient in (?, ?)",
+            "order by id desc limit ?) as newest where sender in (?, ?) or recipient in (?, ?)",
             (_LOOKED_AT, *(number, who) * 2),
         )
         return found + [r["conversation"] for r in recent if r["conversation"] not in found]

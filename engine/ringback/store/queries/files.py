@@ -9,12 +9,12 @@ from typing import Any, Self
 from ringback.store.data_place import (
     DataPlace,
     end_at,
+    file_of,
     is_lost,
     open_journal,
     open_log_reader,
     translated,
 )
-from ringback.store.upkeep.file_identity import file_identity
 
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Files:
 
     def __init__(self, where: Path | DataPlace) -> None:
         place = self._place = DataPlace.of(where)
-        self._before = "" if place.url else file_identity(place.journal)
+        self._file = file_of(place)
         with ExitStack() as opened:
             self._connection = opened.enter_context(closing(open_journal(place)))
             self._log = None
@@ -35,8 +35,8 @@ class Files:
 
     def identity(self) -> str:
         """What tells this journal from every other one: of its file, or of its database."""
-        if self._before:
-            return self._before
+        if self._file:
+            return self._file
         row = self._one(
             "select system_identifier, oid, current_schema() as part from pg_control_system(), "
             "pg_database where datname = current_database()"
@@ -47,7 +47,7 @@ class Files:
         """Whether the journal that was opened is still the one that lies in this place."""
         if self._place.url:  # another database is never behind the same connection
             return not is_lost(self._connection)
-        return file_identity(self._place.journal) == self._before
+        return file_of(self._place) == self._file
 
     def close(self) -> None:
         """Close the files."""

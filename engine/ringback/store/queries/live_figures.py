@@ -85,7 +85,7 @@ class LiveFigures(RuleFigures):
 
     def _few(self, table: str, where: str, *values: object) -> int:
         rows = self._all(
-            f"select count(*) as n from (select 1 from {table} where {where} limit ?)",
+            f"select count(*) as n from (select 1 from {table} where {where} limit ?) as few",
             (*values, MOST_COUNTED),
         )
         return int(rows[0]["n"])

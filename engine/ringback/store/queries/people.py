@@ -11,6 +11,7 @@ from ringback.store.queries.delivered_texts import DeliveredTexts
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.run_lists import with_params
 
+ALL = 2**62
 LOOKED_AT = 1000
 """So many events of a conversation are looked at for runs that still wait."""
 
@@ -35,7 +36,7 @@ class People(DeliveredTexts):
         asked = " and ".join(clause for clause, value in rest.items() if value)
         return self._all(
             f"select * from (select * from consents where {first}at >= ? order by at desc limit ?) "
-            f"{f'where {asked}' if asked else ''} limit ?",
+            f"as newest {f'where {asked}' if asked else ''} limit ?",
             [
                 *([person(number)] if number else []), since, READ,
                 *(value for value in rest.values() if value), limit,
@@ -69,7 +70,7 @@ class People(DeliveredTexts):
         return self._all(
             "select r.uid, r.rule, r.state, r.reason, r.due_at from (select uid from events "
             "where conversation = ? order by id desc limit ?) e cross join runs r "
-            f"on r.event_uid = e.uid where {IS_OPEN.replace('state', 'r.state')} order by r.id",
+            f"where r.event_uid = e.uid and {IS_OPEN.replace('state', 'r.state')} order by r.id",
             (conversation, LOOKED_AT),
         )
 
@@ -105,7 +106,7 @@ class People(DeliveredTexts):
             for row in rows
         ]
 
-    def left_since(self, since: datetime, limit: int = -1) -> list[Row]:
+    def left_since(self, since: datetime, limit: int = ALL) -> list[Row]:
         """Each request since then that was taken, or of which nobody knows, with the action that it
         was made for: `rule`, `kind`, `effect`, `params`, `conversation`, `segments`, `price` and
         `price_unit`; and when it left (`at`). The newest of them, where a limit is given. Costs

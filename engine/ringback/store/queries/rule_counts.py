@@ -25,7 +25,7 @@ class RuleActivity(People):
         first = first_since(self._connection, "runs", "started_at", since)
         count = self._one(
             "select count(*) as runs from (select 1 from runs where rule = ? and id >= ? "
-            "and started_at >= ? limit ?)",
+            "and started_at >= ? limit ?) as few",
             (rule, first, since, MOST),
         )
         last = self._one(

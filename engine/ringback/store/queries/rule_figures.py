@@ -55,9 +55,9 @@ class RuleFigures(Undecided):
         newest `MOST_RUNS`."""
         first = first_since(self._connection, "runs", "started_at", since)
         rows = self._all(
-            "select rule, count(*) as fired, sum(state = 'failed') as failed from (select rule, "
-            "state from runs where id >= ? and started_at >= ? order by id desc limit ?) "
-            "group by rule",
+            "select rule, count(*) as fired, count(case state when 'failed' then 1 end) as failed "
+            "from (select rule, state from runs where id >= ? and started_at >= ? "
+            "order by id desc limit ?) as newest group by rule order by rule",
             (first, since, MOST_RUNS),
         )
         return {row["rule"]: row for row in rows}
@@ -68,8 +68,8 @@ class RuleFigures(Undecided):
         first = first_since(self._connection, "actions", "planned_at", since)
         rows = self._all(
             "select rule, count(*) as n from (select rule, state from actions where id >= ? "
-            "and planned_at >= ? order by id desc limit ?) where state in ('refused', 'deferred') "
-            "group by rule",
+            "and planned_at >= ? order by id desc limit ?) as newest "
+            "where state in ('refused', 'deferred') group by rule order by rule",
             (first, since, MOST_RUNS),
         )
         return {row["rule"]: row["n"] for row in rows}

@@ -36,7 +36,8 @@ class Undecided(BoundedLists):
     def undecided_count(self) -> int:
         """How many of those there are, `COUNTED` at most."""
         found = self._one(
-            f"select count(*) as n from (select 1 from actions where {_WAITS} limit ?)", (COUNTED,)
+            f"select count(*) as n from (select 1 from actions where {_WAITS} limit ?) as few",
+            (COUNTED,),
         )
         return int(found["n"]) if found else 0
 

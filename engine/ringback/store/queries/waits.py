@@ -49,6 +49,6 @@ class Waits(DoingLists):
         return self._count("actions where state = ?", state)
 
     def _count(self, of: str, *values: str) -> int:
-        counted = f"select count(*) as n from (select 1 from {of} limit ?)"
+        counted = f"select count(*) as n from (select 1 from {of} limit ?) as few"
         row = self._one(counted, (*values, COUNTED))
         return int(row["n"]) if row else 0

@@ -28,9 +28,8 @@ class Asked:
     @classmethod
     def of(cls, asked: Questions) -> "Asked":
         """Somebody of this journal whose text a rule has answered."""
-        text = next(
-            a for a in asked.actions(limit=500) if a["remote_sid"] and "/" in a["conversation"]
-        )
+        sent = (row for row in asked.actions(limit=500) if row["remote_sid"])
+        text = next(row for row in sent if "/" in row["conversation"])
         codes = [event["error_code"] for event in asked.events(error=True, limit=5)]
         return cls(
             text["conversation"].partition("/")[2],

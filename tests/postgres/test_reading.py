@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,14 +21,16 @@ from ringback.errors import DataError, StorageError
 from ringback.runtime import Runtime, iso
 from ringback.store.data_place import DataPlace
 from ringback.store.facts import open_facts
+from ringback.store.journal import open_store
+from ringback.store.log import Log
 from ringback.store.postgres.schema import create
 from ringback.store.postgres.server_connection import PostgresConnection
 from ringback.store.postgres.server_database import PARTITION
 from ringback.store.queries.questions import Questions
 from ringback.store.replays import Recorded, answers, performed
-from simulation.batch import SCHEDULE, prepare, quiet
-from simulation.life import settings_for
-from simulation.story import Story
+from simulation.disturbances import prepare
+from simulation.life import SCHEDULE, settings_for
+from simulation.story import Story, quiet
 
 UNORDERED = {"left_between"}
 """Counts, in no order."""
@@ -77,6 +79,19 @@ def _plain(name: str, answer: Any) -> Any:
     return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
 
 
+def test_every_question_can_be_asked(postgres_url: str, tmp_path: Path) -> None:
+    """Of a journal in which nothing is yet."""
+    Log.open(tmp_path / "log.db").close()
+    open_store(tmp_path).close()
+    copy_into(postgres_url, tmp_path)
+    now = datetime.now(UTC)
+    with Questions(tmp_path) as files, Questions(DataPlace(tmp_path, postgres_url)) as server:
+        both = Both(files, server)
+        ask_questions(both, iso(now - timedelta(hours=1)), now)
+    assert both.differing == {}
+
+
+@pytest.mark.slow
 def test_every_question_has_the_same_answer(story: Path, postgres_url: str) -> None:
     """Of people and of conditions, over the journal of a node."""
     copy_into(postgres_url, story)
@@ -96,6 +111,7 @@ def test_every_question_has_the_same_answer(story: Path, postgres_url: str) -> N
     assert both.differing == {}
 
 
+@pytest.mark.slow
 def test_replays_read_what_was_recorded(story: Path, postgres_url: str) -> None:
     copy_into(postgres_url, story)
     place = DataPlace(story, postgres_url)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import ConfigError, DataError, HeldError, UsageError
-from ringback.store.meta import set_meta
+from ringback.store.meta import MOVING_FROM, refuse_moved, set_meta
 from ringback.store.postgres import moving
-from ringback.store.postgres.moving import files, move, refuse_moved, server
+from ringback.store.postgres.moving import files, move, server
 from ringback.store.postgres.server_connection import PostgresConnection
 from ringback.store.sqlite.sqlite_files import connect_reader
 
@@ -19,7 +19,6 @@ SHAPES = Path(__file__).parents[1] / "data" / "databases"
 KILLED = """
 import os, sys
 from pathlib import Path
-from ringback.store.meta import set_meta
 from ringback.store.postgres import moving
 left = int(sys.argv[3])
 real = moving._write
@@ -137,7 +136,7 @@ def test_what_differs_at_the_end_is_no_move(postgres_url: str, tmp_path: Path) -
     """Somebody wrote into the target: the source does not say that it has moved."""
     data = filled(tmp_path / "data")
     with files(data) as source, server(postgres_url) as target:
-        set_meta(target.journal, moving.FROM, source.name)
+        set_meta(target.journal, MOVING_FROM, source.name)
         target.journal.execute("insert into contacts (conversation, first_at) values ('a', '')")
         with pytest.raises(DataError, match="contacts"):
             move(source, target)

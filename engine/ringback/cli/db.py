@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ringback.cli.db_move import migrate_to
 from ringback.cli.output import json_option, print_json
 from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import ELSEWHERE, here
@@ -23,6 +24,9 @@ MEND = (
 @click.group()
 def db() -> None:
     """Back up and check the two databases of the node."""
+
+
+db.add_command(migrate_to)
 
 
 @db.command()

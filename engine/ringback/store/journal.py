@@ -25,7 +25,7 @@ from ringback.store.facts import JournalFacts
 from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
-from ringback.store.meta import Meta
+from ringback.store.meta import Meta, refuse_moved
 from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.broadcasts import Broadcasts
 from ringback.store.operations.bulks import Bulks
@@ -138,11 +138,18 @@ def open_store(
     the folder `data`, or on the PostgreSQL server of a `url`.
 
     Raises DataError for a file that is not usable, StorageError when there is no log yet and for a
-    disk or server that is not usable. With `threaded=False` each write is committed where it is
-    made. `epoch` and `idle` are those of a worker among several; see `PostgresDatabase`.
+    disk or server that is not usable, ConfigError when the data has moved. With `threaded=False`
+    each write is committed where it is made. `epoch` and `idle` are those of a worker among
+    several; see `PostgresDatabase`.
     """
     log, database = _server(url, threaded, epoch, idle) if url else _files(data, threaded)
-    return Store(DatabaseJournal(database, log), log)
+    store = Store(DatabaseJournal(database, log), log)
+    try:
+        refuse_moved(database.connection(), "RINGBACK_DATABASE_URL" if url else str(data.resolve()))
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _files(data: Path, threaded: bool) -> tuple[LogReader, Database]:

@@ -4,12 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ringback.errors import ConfigError
 from ringback.store.connection import Connection, one_of
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 
 ACCOUNT = "account"
 """The account of the settings, which actions and events of our own do not name."""
+
+MOVING_FROM, MOVED_TO = "moving_from", "moved_to"
+"""Of a journal to which data has not come whole yet, and of one whose data went elsewhere."""
 
 
 class Meta:
@@ -70,6 +74,18 @@ def set_meta(connection: Connection, key: str, value: str) -> None:
         "on conflict (key) do update set value = excluded.value",
         (key, value),
     )
+
+
+def refuse_moved(journal: Connection, name: str) -> None:
+    """Raise ConfigError for a journal whose data has moved elsewhere, and for one to which it has
+    not come whole yet: two engines would send the same plan."""
+    gone, coming = get_meta(journal, MOVED_TO), get_meta(journal, MOVING_FROM)
+    if gone:
+        raise ConfigError([f"{name}: its data has moved to {gone}; start the node on that"])
+    if coming:
+        raise ConfigError(
+            [f"{name}: the move from {coming} has not ended; run `ringback db migrate-to` again"]
+        )
 
 
 def in_account(connection: Connection, told: str, action_account: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringback.errors import DataError, StorageError
+from ringback.store.meta import refuse_moved
 from ringback.store.sqlite.sqlite_files import connect_reader, translated
 from ringback.store.upkeep.event_counts import CHANGED, ENDED, MADE, recount
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
@@ -250,15 +251,16 @@ def migrate_journal(conn: sqlite3.Connection) -> None:
 
 def refuse_unfit(path: Path) -> None:
     """Raise DataError when a journal was written by a newer program, has other tables than its
-    migrations make, or is no database. Nothing is changed, so it may be asked while the journal's
-    owner writes; a file that is not there yet, or that the disk does not give, is for its owner to
-    judge."""
+    migrations make, or is no database, and ConfigError when its data has moved. Nothing is changed,
+    so it may be asked while the journal's owner writes; a file that is not there yet, or that the
+    disk does not give, is for its owner to judge."""
     with (
         contextlib.suppress(StorageError),
         contextlib.closing(connect_reader(path)) as conn,
         translated(path),
     ):
-        _lacking(conn, journal_migrations)
+        if not _lacking(conn, journal_migrations):
+            refuse_moved(conn, str(path.parent.resolve()))
 
 
 def connect_journal(path: Path) -> sqlite3.Connection:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import ConfigError, DataError, HeldError, UsageError
+from ringback.errors import DataError, HeldError, UsageError
 from ringback.store.connection import Connection
-from ringback.store.meta import get_meta, set_meta
+from ringback.store.meta import MOVED_TO, MOVING_FROM, get_meta, set_meta
 from ringback.store.migrations import (
     journal_migrations,
     log_migrations,
@@ -29,10 +29,8 @@ from ringback.store.sqlite.sqlite_files import connect_writer
 from ringback.store.upkeep.progress_reports import Told, untold
 
 CHUNK = 1000
-FROM, TO = "moving_from", "moved_to"
-"""Rows of `meta`: of a target that is not whole yet, and of a source whose data went elsewhere."""
 
-_MARKS = (FROM, TO)
+_MARKS = (MOVING_FROM, MOVED_TO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def move(source: Side, target: Side, told: Told = untold) -> Moved:
     Raises UsageError for a source that has moved elsewhere or a target that holds other data, and
     DataError when both differ at the end: the source is as it was then.
     """
-    gone = get_meta(source.journal, TO)
+    gone = get_meta(source.journal, MOVED_TO)
     if gone and gone != target.name:
         raise UsageError(f"{source.name}: has moved to {gone} already")
     tables = list(_tables())
@@ -115,21 +113,9 @@ def move(source: Side, target: Side, told: Told = untold) -> Moved:
         _move_identities(target.journal, tables)
     else:
         target.log.execute("pragma user_version = 1")  # `LogReader.had_journal`
-    _write(source.journal, lambda: set_meta(source.journal, TO, target.name))
-    _write(target.journal, lambda: _forget(target.journal, FROM))
+    _write(source.journal, lambda: set_meta(source.journal, MOVED_TO, target.name))
+    _write(target.journal, lambda: _forget(target.journal, MOVING_FROM))
     return Moved(rows)
-
-
-def refuse_moved(journal: Connection, name: str) -> None:
-    """Raise ConfigError for a journal whose data has moved elsewhere, and for one to which it has
-    not come whole yet: two engines would send the same plan."""
-    gone, coming = get_meta(journal, TO), get_meta(journal, FROM)
-    if gone:
-        raise ConfigError([f"{name}: its data has moved to {gone}; start the node on that"])
-    if coming:
-        raise ConfigError(
-            [f"{name}: the move from {coming} has not ended; run `ringback db migrate-to` again"]
-        )
 
 
 def _tables() -> Iterator[Table]:
@@ -146,10 +132,10 @@ def _tables() -> Iterator[Table]:
 
 
 def _begin(source: Side, target: Side, tables: Sequence[Table]) -> None:
-    coming, gone = get_meta(target.journal, FROM), get_meta(target.journal, TO)
+    coming, gone = get_meta(target.journal, MOVING_FROM), get_meta(target.journal, MOVED_TO)
     if coming == source.name:
         return
-    if get_meta(source.journal, TO) == target.name:
+    if get_meta(source.journal, MOVED_TO) == target.name:
         raise UsageError(f"{source.name}: has moved to {target.name} already")
     if gone != source.name and (coming or gone or any(_count(target, each) for each in tables)):
         raise UsageError(f"{target.name}: holds the data of a node; name an empty place")
@@ -157,7 +143,7 @@ def _begin(source: Side, target: Side, tables: Sequence[Table]) -> None:
     def begin() -> None:
         for table in tables:  # on the way back: what has moved from here is replaced
             target.of(table).execute(f"delete from {table.name}")
-        set_meta(target.journal, FROM, source.name)
+        set_meta(target.journal, MOVING_FROM, source.name)
 
     _write(target.journal, begin)
 

@@ -4,8 +4,10 @@ import sqlite3
 from contextlib import closing
 
 from ringback.errors import ConfigError, DataError, StorageError
+from ringback.store.meta import refuse_moved
 from ringback.store.postgres import schema
 from ringback.store.postgres.server_connection import PostgresConnection
+from ringback.store.postgres.server_database import PARTITION
 
 OLDEST = 150000
 """PostgreSQL 15, as the server numbers its versions."""
@@ -58,3 +60,5 @@ def _refuse_tables(connection: PostgresConnection) -> None:
             f"{connection.name}: its tables are those of another version of Ringback "
             f"({found}); this one knows {schema.version()}"
         )
+    connection.execute(f"set search_path = {PARTITION}, {schema.SHARED}")
+    refuse_moved(connection, connection.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import ConfigError, DataError, HeldError, UsageError
-from ringback.store.meta import MOVING_FROM, refuse_moved, set_meta
+from ringback.store.meta import MOVED_TO, MOVING_FROM, refuse_moved, set_meta
 from ringback.store.postgres import moving
 from ringback.store.postgres.moving import files, move, server
 from ringback.store.postgres.server_connection import PostgresConnection
@@ -84,9 +84,13 @@ def test_there_and_back_is_the_same(postgres_url: str, tmp_path: Path) -> None:
         ).fetchone()[0]
         assert new == 61
         target.log.execute("delete from log where id = 61")
-    with server(postgres_url) as source, files(data) as target:
-        move(source, target)
-    assert dump(data) == before
+    assert refused(str(data))
+    for folder in (tmp_path / "fresh", data):
+        folder.mkdir(exist_ok=True)
+        with server(postgres_url) as source, files(folder) as target:
+            move(source, target)
+            source.journal.execute("delete from meta where key = ?", (MOVED_TO,))
+        assert dump(folder) == before
     with files(data) as source:
         refuse_moved(source.journal, source.name)
 

@@ -137,7 +137,8 @@ def _begin(source: Side, target: Side, tables: Sequence[Table]) -> None:
         return
     if get_meta(source.journal, MOVED_TO) == target.name:
         raise UsageError(f"{source.name}: has moved to {target.name} already")
-    if gone != source.name and (coming or gone or any(_count(target, each) for each in tables)):
+    rows = any(_count(target, each) for each in tables if each.name != "meta")
+    if gone != source.name and (coming or gone or rows):
         raise UsageError(f"{target.name}: holds the data of a node; name an empty place")
 
     def begin() -> None:

@@ -231,6 +231,12 @@ def tables() -> Iterator[str]:
                 yield statement
 
 
+def _first_facts() -> list[tuple[str, str]]:
+    """What the migrations put into a new journal, such as its secret for conversations."""
+    with contextlib.closing(journal_migrations.model()) as model:
+        return model.execute("select key, value from meta").fetchall()
+
+
 def version() -> str:
     """The newest migration of log and journal that this program knows."""
     return f"{log_migrations.names[-1]} {journal_migrations.names[-1]}"
@@ -260,6 +266,7 @@ def create(connection: PostgresConnection, partition: str) -> None:
             connection.execute(f"set local search_path = {partition}, {SHARED}")
             for statement in (*tables(), *triggers(), OWNER):
                 connection.script(statement)
+            connection.executemany("insert into meta (key, value) values (?, ?)", _first_facts())
         connection.execute("commit")
     except BaseException:
         if not connection.lost:

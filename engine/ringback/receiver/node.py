@@ -22,6 +22,7 @@ from ringback.ipc import Link, Message, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
 from ringback.receiver.companion import companion_of, is_wanted
+from ringback.receiver.database_probe import Probe
 from ringback.receiver.health import Health, health_of
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
@@ -90,6 +91,7 @@ class Node:
         self.counts = Counts()
         self.link = Link(socket_path(settings.data))
         self.intake = Intake(settings, log, self.link, self.counts, base_url)
+        self._probe = Probe(log) if settings.database_url else None
         self.supervisor: Supervisor | None = None
         if worker:
             self.supervisor = Supervisor(
@@ -215,6 +217,8 @@ class Node:
                 disk = nearly_full(self.settings.data)
             except StorageError as error:  # the folder was removed, or its disk is gone
                 problems["log"] = str(error)
+        if self._probe is not None and (trouble := await self._probe.trouble()):
+            problems["database"] = trouble
         restarts = self.supervisor.restarts if self.supervisor is not None else ""
         worker: dict[str, Any] = {}
         try:

@@ -100,7 +100,7 @@ def refused(
     blocked = source == refusal(BLOCKED)
     row = connection.execute(
         "select 1 from consents where sender = ? and recipient = ? "
-        "and (state = 'in' and at > ? and at <= ? or state = 'out' and ?)",
+        "and (state = 'in' and at > ? and at <= ? or state = 'out' and ? = 1)",
         (person(sender), person(recipient), at, now, blocked),
     ).fetchone()
     if row is None and blocked:
@@ -137,7 +137,7 @@ def note(
         "insert into consents (sender, recipient, state, source, at, event_uid) "
         "values (?,?,?,?,?,?) on conflict (sender, recipient) do update set "
         "state = excluded.state, source = excluded.source, at = excluded.at, "
-        "event_uid = excluded.event_uid where not ? or excluded.at >= consents.at "
+        "event_uid = excluded.event_uid where ? = 0 or excluded.at >= consents.at "
         "or (excluded.state = 'out' and excluded.at >= substr(consents.at, 1, 19) || '.000Z')",
         (person(sender), person(recipient), state, source, at, event_uid, late),
     )

@@ -57,5 +57,8 @@ class Database(Protocol):
     def failing(self) -> Event:
         """Set when a write has failed: see `broken`."""
 
+    async def identity(self) -> str:
+        """What a copy of this database has not: it tells the one from the other."""
+
     def close(self) -> None:
         """Commit what waits and let go of the database."""

@@ -233,7 +233,7 @@ def _decide(
         if mute:
             _withdraw(connection, uid, "the incident was muted", now)
         connection.execute(
-            "update incidents set muted_until = ?, step_due = case when ? then null "
+            "update incidents set muted_until = ?, step_due = case when ? = 1 then null "
             "else step_due end where uid = ?",
             (mute or None, bool(mute), uid),
         )
@@ -258,7 +258,7 @@ def _resolve(
     _withdraw(connection, row[0], "the incident is over", iso(now))
     connection.execute(
         "update incidents set state = 'resolved', resolved_at = :now, step_due = "
-        "case when told <> '[]' and not :muted then :now end where uid = :uid",
+        "case when told <> '[]' and :muted = 0 then :now end where uid = :uid",
         {"now": iso(now), "muted": bool(muted), "uid": row[0]},
     )
     if muted:

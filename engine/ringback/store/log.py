@@ -5,6 +5,7 @@ source, tag, content_type, body`. It has no secondary index, because one costs a
 ingest rate; every other question is answered by the journal.
 """
 
+from asyncio import Future
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -120,6 +121,11 @@ class Log:
     async def note_journal(self) -> None:
         """Note in the file that a journal follows it: see `LogReader.had_journal`."""
         await self.writer.tend(_note_journal)
+
+    def reach(self) -> Future[int]:
+        """A transaction of nothing, behind those that wait: done when the database answers. It
+        fails as `append` does."""
+        return self.writer.tend(lambda _: 0)
 
     @property
     def broken(self) -> RingbackError | None:

@@ -214,8 +214,8 @@ def _note(
     connection.execute(
         "update bulks set done = ?, refused = ?, skipped = ?, "
         "state = case when state not in ('waiting', 'running') then state "
-        "when ? then 'done' else 'running' end, "
-        "ended_at = case when ? and ended_at is null then ? else ended_at end where id = ?",
+        "when ? = 1 then 'done' else 'running' end, "
+        "ended_at = case when ? = 1 and ended_at is null then ? else ended_at end where id = ?",
         (counts.get("done", 0), counts.get("refused", 0), counts.get("skipped", 0), over, over,
          now, bulk.id),
     )  # fmt: skip

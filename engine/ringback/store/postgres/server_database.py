@@ -21,6 +21,12 @@ PARTITION = "rb_p000"
 """The schema of the one partition."""
 
 
+_IDENTITY = (
+    "select system_identifier || ':' || oid from pg_control_system(), pg_database "
+    "where datname = current_database()"
+)
+
+
 class PostgresDatabase:
     """A schema: one connection that writes in groups, one that reads what is committed, one for
     plain calls from any thread. See `database.Database`."""
@@ -125,6 +131,12 @@ class PostgresDatabase:
     def failing(self) -> Event:
         """See `Database.failing`."""
         return self._failing
+
+    async def identity(self) -> str:
+        """The server's own number, which its standbys share, and that of the database, which is
+        another one in each that is made from a dump."""
+        row = await self.one(_IDENTITY)
+        return str(row[0]) if row else ""
 
     def close(self) -> None:
         """See `Database.close`."""

@@ -12,6 +12,7 @@ from ringback.store.connection import Connection, Row
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite.file_writer import SqliteFile
 from ringback.store.sqlite.sqlite_files import connect_reader, translate
+from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.writer import GroupWriter, each
 
 P = ParamSpec("P")
@@ -117,6 +118,10 @@ class SqliteDatabase:
     def failing(self) -> Event:
         """See `Database.failing`."""
         return self._failing
+
+    async def identity(self) -> str:
+        """See `Database.identity`."""
+        return file_identity(self.path)
 
     def close(self) -> None:
         """See `Database.close`."""

@@ -18,6 +18,8 @@ from ringback.store.meta import IS_OPEN, get_meta, set_meta
 from ringback.store.sqlite.sqlite_files import connect_reader, translated
 
 FILE = "journal.mark"
+SERVER_FILE = "server.mark"
+"""The same, of a journal on a server: what this node has seen committed there."""
 COPIED = "copied_at"
 """Set in a copy by whoever makes it: when that began."""
 
@@ -33,12 +35,14 @@ _DUE = "state in ('planned', 'deferred') and (due_at is null or due_at <= ?)"
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Which journal this is, how far it has come, when that was noted (ISO), and the identity of
-    its file; that is empty in a mark of an earlier version."""
+    its file; that is empty in a mark of an earlier version. The mark beside a journal on a server
+    also names the newest attempt that was committed there."""
 
     journal: str
     number: int
     at: str
     file: str = ""
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +55,21 @@ class Held:
     began: str
 
 
-def read_beside(data: Path) -> Mark | None:
+def read_beside(data: Path, name: str = FILE) -> Mark | None:
     """The mark in the file beside the journal; None when it is not there or cannot be read."""
     try:
-        return Mark(**json.loads((data / FILE).read_text()))
+        return Mark(**json.loads((data / name).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_beside(data: Path, mark: Mark) -> None:
+def write_beside(data: Path, mark: Mark, name: str = FILE) -> None:
     """Note the mark beside the journal. Raises StorageError.
 
     One write of the same length in the same place: whoever is killed meanwhile leaves the old one
     or the new one.
     """
-    path = data / FILE
+    path = data / name
     text = json.dumps(asdict(mark)).ljust(_FILE_BYTES - 1) + "\n"
     try:
         make_file(path)
@@ -90,6 +94,15 @@ class Restore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def identity(self) -> str:
+        """Which database this is: see `Database.identity`."""
+        return await self._database.identity()
+
+    async def has_attempt(self, uid: str) -> bool:
+        """Whether this attempt is on record."""
+        found = await self._database.one("select 1 from attempts where uid = ?", (uid,))
+        return found is not None
 
     async def mark(self) -> Mark | None:
         """The mark in the journal itself; None in one that has never been worked on."""

@@ -22,7 +22,6 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.interface import Journal
 from ringback.store.upkeep import restore
-from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.restore import Held, Mark
 from ringback.twilio.rest import Request, path
 from ringback.worker.match.matcher import Matcher
@@ -81,8 +80,10 @@ class RestoreGuard:
         self._incidents = incidents
         self._matcher = matcher
         self._signals = signals
-        self._file = file_identity(settings.data / "journal.db")
+        self._on_server = bool(settings.database_url)
+        self._name = restore.SERVER_FILE if self._on_server else restore.FILE
         self._mark = Mark("", 0, "")
+        self._attempt = ""
         self._old: set[str] = set()
         self._started = 0.0
         self._target: int | None = None
@@ -99,20 +100,24 @@ class RestoreGuard:
         """Take the journal into use. Before anything is offered to the sender."""
         known, now = self._journal.restore, iso(self._runtime.now())
         self._gateway_reader.clock.restore(await known.heard())
-        noted, beside = await known.mark(), restore.read_beside(self._settings.data)
+        noted, beside = await known.mark(), self._beside()
+        file = await known.identity()
         held, past = await known.held(), ""
-        why = await self._doubt(noted, beside, now)
+        why = await self._doubt(noted, beside, file, now)
         if why:
             if noted is None and await known.is_new():  # all that was done is forgotten
                 past = iso(self._runtime.now() - FRESH)
             since = held.since if held else noted.at if noted else past or EVER
             held = Held(why, since, now)
         number = max(mark.number if mark else 0 for mark in (noted, beside)) + 1
-        mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now, self._file)
+        mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now, file)
         await known.begin(mark, held, past)
         self._matcher.forget(past or await known.past())
-        restore.write_beside(self._settings.data, mark)
+        self._attempt = beside.attempt if beside and not why else ""
+        self._write(mark)
         self._mark, self.held = mark, held
+        if self._on_server:
+            self._sender.committed = self.note_attempt
         self._started = self._runtime.monotonic()
         self._sender.held = held is not None
         if held is not None:
@@ -121,7 +126,25 @@ class RestoreGuard:
                 "is looked for at Twilio first; then sending goes on by itself",
             )  # fmt: skip
 
-    async def _doubt(self, noted: Mark | None, beside: Mark | None, now: str) -> str:
+    def _beside(self) -> Mark | None:
+        return restore.read_beside(self._settings.data, self._name)
+
+    def note_attempt(self, uid: str) -> None:
+        """Note beside a journal on a server that this attempt was committed, before its request
+        leaves: a server that lost it, by a failover or a backup, is known by that.
+
+        It is not synced: what is to outlive here is the loss of the server, and not of both.
+        """
+        self._attempt = uid
+        try:
+            self._write(self._mark)
+        except StorageError as error:
+            log.warning("%s", error)
+
+    def _write(self, mark: Mark) -> None:
+        restore.write_beside(self._settings.data, replace(mark, attempt=self._attempt), self._name)
+
+    async def _doubt(self, noted: Mark | None, beside: Mark | None, file: str, now: str) -> str:
         """Why this journal may not know what was sent; empty when there is no reason to think so.
 
         A journal that has just begun when the worker died has perhaps no mark beside it yet.
@@ -132,18 +155,28 @@ class RestoreGuard:
         if noted is None:
             replaced = beside is not None or await self._journal.log.had_journal()
             return "is not the one that was here before" if replaced else ""
-        if beside is None and noted.number > 1:
+        if beside is None and noted.number > 1 and not self._on_server:
             return f"was put here from elsewhere: it comes without its {restore.FILE}"
         if beside is not None and beside.journal != noted.journal:
             return "is not the one that was here before"
         if beside is not None and beside.number > noted.number:
             return f"was put back: it ends at {noted.at}, and was worked on until {beside.at}"
-        if noted.file and noted.file != self._file:
-            return f"is a copy, or lies on another disk: its file is not the one of {noted.at}"
+        if noted.file and noted.file != file:
+            its = "database" if self._on_server else "file"
+            return f"is a copy, or lies on another disk: its {its} is not the one of {noted.at}"
+        if beside is not None and beside.attempt and not await self._has(beside):
+            return f"was put back: it does not have all that was sent until {beside.at}"
         idle = from_iso(now) - from_iso(noted.at)
         if idle > LONG and await self._journal.restore.send_due(now):
             return f"was left at {noted.at} with something to send"
         return ""
+
+    async def _has(self, beside: Mark) -> bool:
+        """Whether the newest attempt that was noted is there, or was deleted for its age."""
+        days = self._settings.keep_rows_days
+        if days and from_iso(beside.at) < self._runtime.now() - timedelta(days=days):
+            return True
+        return await self._journal.restore.has_attempt(beside.attempt)
 
     async def run(self) -> None:
         """Move the marks on, and look for what is held, until cancelled."""
@@ -169,7 +202,7 @@ class RestoreGuard:
             heard = self._gateway_reader.clock.note()
             await self._journal.restore.move_mark(mark, heard)
             self._mark = mark
-            restore.write_beside(self._settings.data, mark)
+            self._write(mark)
         except StorageError as error:
             log.warning("%s", error)
 

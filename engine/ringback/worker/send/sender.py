@@ -96,6 +96,8 @@ class Sender:
         self.paused = False
         self.held = False
         self.stopping = False
+        self.committed: Callable[[str], object] = lambda uid: None
+        """Called with each attempt that was committed, before its request leaves."""
 
     @property
     def busy(self) -> int:
@@ -363,6 +365,7 @@ class Sender:
                 why = "the same text to the same person is under way"
                 await self._decisions.one(action, "planned", why, until)
             return
+        self.committed(opening.uid)
         verdict = await self._carrier.carry_out(action, opening, at, launch)
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)

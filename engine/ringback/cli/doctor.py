@@ -8,6 +8,7 @@ import click
 from ringback.cli.attention import at_work, matters
 from ringback.cli.doctor_checks import CHECKS
 from ringback.cli.doctor_node import hooks
+from ringback.cli.doctor_server import server
 from ringback.cli.finding import BAD, OK, SKIPPED, WARN, Finding
 from ringback.cli.gateway_session import way_in
 from ringback.cli.output import cell, json_option, print_json, style
@@ -56,7 +57,7 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
     found_access = _access(settings, note)
     gateway = Gateway(found_access) if found_access is not None else None
     try:
-        for check in (*CHECKS, hooks, at_work, matters):
+        for check in (*CHECKS, server, hooks, at_work, matters):
             try:
                 async for finding in check(settings, gateway):
                     note(finding)

@@ -39,7 +39,7 @@ def _wrong(found: "Safety") -> Iterator[Finding]:
         says = f"PostgreSQL {found.version} is too old"
         yield Finding("server", BAD, says, "use PostgreSQL 15 or later")
     if found.pooled:
-        says = "a pooler gives the sessions of one connection away"
+        says = "a pooler stands in front of the server"
         yield Finding("server", BAD, says, "name the server itself in RINGBACK_DATABASE_URL")
     for name in found.off:
         says = f"{name} is off: {_LOSES}, or damaged, in a crash"

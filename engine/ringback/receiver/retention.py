@@ -12,7 +12,7 @@ from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.runtime import REAL, Runtime, iso
 from ringback.store.log import Log
-from ringback.store.upkeep.retention import matched_up_to
+from ringback.store.upkeep.retention import matched_on_server, matched_up_to
 
 FIRST_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
@@ -41,7 +41,9 @@ async def tidy(settings: Settings, log: Log, now: datetime) -> tuple[int, int]:
 
     Rows that the worker has not matched yet stay as they are. Raises StorageError or DataError.
     """
-    matched = matched_up_to(settings.data)
+    matched = (
+        await matched_on_server(log) if settings.database_url else matched_up_to(settings.data)
+    )
     counts = [0, 0]
     for index, (days, step) in enumerate(
         (

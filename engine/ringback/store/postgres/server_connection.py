@@ -23,6 +23,22 @@ from ringback.store.connection import Cursor
 CONNECT_SECONDS = 5
 """How long a server may take to answer at all."""
 
+STATEMENT_SECONDS = 30.0
+"""How long a statement of a node may take: each is a matter of milliseconds, unless it waits for a
+lock that somebody keeps. The wait of a commit for its standby is no part of it, and has no end."""
+QUESTION_SECONDS = 300.0
+"""The same for a question to the past, which may read a large table."""
+_SILENCE: dict[str, Any] = {
+    "keepalives_idle": 3, "keepalives_interval": 1, "keepalives_count": 3, "tcp_user_timeout": 6000,
+}  # fmt: skip
+"""A peer that is cut off is seen within 6 s, on both sides, and not after the two hours that are
+usual: within the lease, and so that the server lets go of what a lost node has locked."""
+
+_SERVER_SILENCE = " ".join(
+    f"-c {name if name.startswith('tcp') else f'tcp_{name}'}={value}"
+    for name, value in _SILENCE.items()
+)
+
 _INDEXED = re.compile(r"\bindexed by \w+")
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
@@ -109,20 +125,23 @@ class PostgresConnection:
     """
 
     def __init__(
-        self, url: str, role: str, schema: str, *, read_only: bool = False, idle: float = 0.0
-    ) -> None:
+        self, url: str, role: str, schema: str, *, read_only: bool = False, idle: float = 0.0,
+        statement: float = 0.0,
+    ) -> None:  # fmt: skip
         """`role` is what the server's list of sessions calls it; `schema` is where names are
         looked for first. A transaction in which nothing has happened for `idle` seconds is ended
-        by the server, with the connection: who stands still must not hold up the others."""
+        by the server, with the connection: who stands still must not hold up the others.
+        `statement` is how many seconds one statement may take; 0: any number."""
         self.name = place_of(url)
         try:
             self.raw = psycopg.connect(
                 url, autocommit=True, row_factory=_rows, connect_timeout=CONNECT_SECONDS,
                 application_name=f"ringback:{role}", target_session_attrs="primary",
                 options=f"-c search_path={schema},rb -c timezone=UTC "
+                f"-c statement_timeout={1000 * statement:.0f} {_SERVER_SILENCE} "
                 f"-c idle_in_transaction_session_timeout={1000 * idle:.0f}"
                 f"{' -c default_transaction_read_only=on' if read_only else ''}",
-                prepare_threshold=2,
+                prepare_threshold=2, **_SILENCE,
             )  # fmt: skip
         except psycopg.Error as error:
             raise StorageError(f"{self.name}: {one_line(error)}") from error

@@ -9,7 +9,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.errors import StorageError
 from ringback.store.connection import Connection, Row
-from ringback.store.postgres.server_connection import PostgresConnection
+from ringback.store.postgres.server_connection import (
+    QUESTION_SECONDS,
+    STATEMENT_SECONDS,
+    PostgresConnection,
+)
 from ringback.store.postgres.server_writer import JournalTarget
 from ringback.store.writer import GroupWriter, each
 
@@ -38,9 +42,15 @@ class PostgresDatabase:
         happens in the calling thread. `epoch` is that of the worker that owns the partition, and
         after `idle` seconds a transaction of one that stands still is over; 0 for a worker that is
         alone."""
-        self._writing = PostgresConnection(url, "journal", PARTITION, idle=idle)
-        self._reader = PostgresConnection(url, "reads", PARTITION, read_only=True)
-        self._plain = PostgresConnection(url, "facts", PARTITION, read_only=True)
+        self._writing = PostgresConnection(
+            url, "journal", PARTITION, idle=idle, statement=STATEMENT_SECONDS
+        )
+        self._reader = PostgresConnection(
+            url, "reads", PARTITION, read_only=True, statement=QUESTION_SECONDS
+        )
+        self._plain = PostgresConnection(
+            url, "facts", PARTITION, read_only=True, statement=QUESTION_SECONDS
+        )
         self.name = self._writing.name
         self._threads = ThreadPoolExecutor(1, "reads") if threaded else None
         self._writer: GroupWriter[Work, Any] = GroupWriter(

@@ -34,19 +34,17 @@ def refuse_server(connection: PostgresConnection) -> None:
     if is_pooled(connection):
         raise ConfigError(
             [
-                f"{connection.name}: a pooler stands in front of the server and gives the sessions "
-                "of one connection away; name the server itself, or let it pool by session"
+                f"{connection.name}: a pooler stands in front of the server, and a node holds "
+                "locks in its sessions; name the server itself"
             ]
         )
 
 
 def is_pooled(connection: PostgresConnection) -> bool:
-    """Whether a pooler forgets what was set for the session, as one does that pools by transaction
-    or statement."""
-    asked = f"{schema.SHARED}, pg_catalog"
-    connection.execute(f"set search_path = {asked}")
-    found = {connection.execute("show search_path").fetchone()[0] for _ in range(3)}
-    return found != {asked}
+    """Whether a pooler answers in place of the server: the session that a statement runs in is not
+    the one that was made for this connection, and may be another one next time."""
+    asked = connection.execute("select pg_backend_pid(), current_setting('timezone')").fetchone()
+    return tuple(asked) != (connection.raw.info.backend_pid, "UTC")
 
 
 def _refuse_tables(connection: PostgresConnection) -> None:

@@ -9,7 +9,11 @@ from ringback.errors import StorageError
 from ringback.store.connection import Connection
 from ringback.store.log import COLUMNS, Entry, Log, LogReader
 from ringback.store.postgres.schema import create
-from ringback.store.postgres.server_connection import PostgresConnection
+from ringback.store.postgres.server_connection import (
+    QUESTION_SECONDS,
+    STATEMENT_SECONDS,
+    PostgresConnection,
+)
 from ringback.store.postgres.server_database import PARTITION
 from ringback.store.postgres.server_writer import LogTarget
 from ringback.store.writer import GroupWriter
@@ -35,7 +39,9 @@ def open_log(url: str, *, limit: int = 512, patience: float = 5.0, threaded: boo
     cannot be reached."""
 
     def connect() -> PostgresConnection:
-        return PostgresConnection(url, "log", PARTITION, idle=IDLE_SECONDS)
+        return PostgresConnection(
+            url, "log", PARTITION, idle=IDLE_SECONDS, statement=STATEMENT_SECONDS
+        )
 
     first = connect()
     try:
@@ -51,7 +57,9 @@ class PostgresLogReader(LogReader):
     """The reading end of the log; see `log.LogReader`."""
 
     def __init__(self, url: str) -> None:
-        self._connection = PostgresConnection(url, "log-reader", PARTITION, read_only=True)
+        self._connection = PostgresConnection(
+            url, "log-reader", PARTITION, read_only=True, statement=QUESTION_SECONDS
+        )
         self._translated = partial(_translated, self._connection.name)
 
     def had_journal(self) -> bool:

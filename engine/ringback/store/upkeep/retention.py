@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ringback.store.connection import Connection
 from ringback.store.database import Database
+from ringback.store.log import Log
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.operations.run_locks import sweep
@@ -156,6 +157,11 @@ def _blank_later(connection: Connection) -> int:
     if left != later:
         set_meta(connection, _LATER, json.dumps(left))
     return done
+
+
+async def matched_on_server(log: Log) -> int:
+    """`matched_up_to`, where log and journal are tables of one database."""
+    return await log.writer.tend(cursor)
 
 
 def matched_up_to(data: Path) -> int:

@@ -33,6 +33,7 @@ def _copy(file: sqlite3.Connection, server: PostgresConnection, table: str) -> N
     columns = [row[1] for row in file.execute(f"pragma table_info({table})")]
     holes = ", ".join("?" * len(columns))
     server.execute("begin")
+    server.execute(f"delete from {table}")
     server.executemany(
         f"insert into {table} ({', '.join(columns)}) values ({holes})",
         file.execute(f"select {', '.join(columns)} from {table}").fetchall(),

@@ -44,10 +44,11 @@ async def at_work(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
 
 
 def _open_incidents(settings: Settings) -> list[dict[str, Any]]:
+    from ringback.store.data_place import DataPlace
     from ringback.store.queries.questions import Questions
 
     try:
-        with Questions(settings.data) as asked:
+        with Questions(DataPlace(settings.data, settings.database_url)) as asked:
             return asked.open_incidents("sending")
     except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
         return []
@@ -56,11 +57,12 @@ def _open_incidents(settings: Settings) -> list[dict[str, Any]]:
 async def matters(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """The actions that a person has to decide about, and the incidents of the last day that are
     not over."""
+    from ringback.store.data_place import DataPlace
     from ringback.store.queries.questions import Questions
 
     since = iso(clock_of(settings.data) - timedelta(days=1))
     try:
-        with Questions(settings.data) as asked:
+        with Questions(DataPlace(settings.data, settings.database_url)) as asked:
             parked = asked.actions(state="parked", limit=MOST)
             opened = asked.events(type="incident.opened", since=since, limit=MOST)
             over = {

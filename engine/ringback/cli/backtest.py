@@ -56,26 +56,26 @@ def backtest(
     Shows what each rule would have done, why it did not fire, what the texts would have cost, and
     how that differs from what was really done.
     """
-    from ringback.store.log import LogReader
+    from ringback.store.data_place import open_log_reader
     from ringback.store.replays import answers, performed
     from ringback.testing.backtest import Backtest, compare, recorded
 
     start = moment(since) if since else ""
     if start > iso(here().now()):
         raise UsageError(f"--since {since} lies ahead; it is {iso(here().now())} now")
-    data = here().data()
+    place = here().databases()
     settings = here().settings()
     if price is None:
         price = settings.segment_price or None
     ruleset, plugins = rules_of(new, beside=beside)
-    journal = (data / "journal.db").exists()
-    known = answers(data, start) if journal else None
+    journal = place.has_journal()
+    known = answers(place, start) if journal else None
     test = Backtest(ruleset, plugins, settings, answers=known)
-    with contextlib.closing(LogReader(data / "log.db")) as log, progress("replaying") as told:
+    with contextlib.closing(open_log_reader(place)) as log, progress("replaying") as told:
         for event in recorded(log, start, told):
             test.feed(event)
     report = test.report()
-    done = performed(data, start) if journal else None
+    done = performed(place, start) if journal else None
     difference = compare(report, done) if done is not None else None
     if as_json:
         for line in _lines(report, difference, price):

@@ -85,9 +85,11 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
 
 def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
     """Print which rules a person has put into other states than their files say."""
+    from ringback.store.data_place import DataPlace
+
     own = settings.project == here().settings(None).project
-    data = here().data() if own else settings.data
-    if not (data / "journal.db").exists():  # no node has run here yet: the questions are not loaded
+    at = here().databases() if own else DataPlace(settings.data, settings.database_url)
+    if not at.has_journal():  # no node has run here yet: the questions are not loaded
         return
     from ringback.cli.rule_override import said
     from ringback.errors import RingbackError
@@ -96,7 +98,7 @@ def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
     from ringback.store.queries.shapes import override
 
     try:
-        with Questions(data) as asked:
+        with Questions(at) as asked:
             states = asked.rule_states()
     except RingbackError:  # it cannot be read; `doctor` says why
         return

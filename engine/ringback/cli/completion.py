@@ -93,7 +93,7 @@ def _anything(place: Place) -> Found:
 def _asked(place: Place) -> Any:
     from ringback.store.queries.questions import Questions
 
-    return Questions(place.data())
+    return Questions(place.databases())
 
 
 rule_names = _completes(_rules)

@@ -73,7 +73,8 @@ def console(
             [str(problem).replace("--console-", "--") for problem in error.problems]
         ) from None
     if not supervised and not project:
-        settings = replace(settings, data=here().data())
+        place = here().databases()
+        settings = replace(settings, data=place.data, database_url=place.url)
     from ringback.console.main import serve
 
     set_up_logging(settings)

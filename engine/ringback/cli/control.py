@@ -78,7 +78,7 @@ def say_if_stopped(states: Sequence[str]) -> None:
 
     if not {"planned", "deferred", "unknown"}.intersection(states):
         return
-    with Questions(here().data()) as asked:
+    with Questions(here().databases()) as asked:
         paused = asked.meta(PAUSED)
         stopped = asked.open_incidents("sending")
     if paused:
@@ -98,7 +98,7 @@ def pause() -> None:
     try:
         tell_worker({"op": "pause"})
     except WorkerAway:
-        if not _note_standing(here().data(), "pause"):
+        if not _note_standing("pause"):
             raise
         click.echo("no node runs here: the next one starts paused", err=True)
     click.echo("paused: nothing is sent until `ringback resume`")
@@ -124,7 +124,7 @@ def resume(may_duplicate: bool) -> int:
     try:
         answer = tell_worker({"op": "resume", "may_duplicate": may_duplicate})
     except WorkerAway:
-        if may_duplicate or not _note_standing(here().data(), "resume"):
+        if may_duplicate or not _note_standing("resume"):
             raise
         click.echo("no node runs here: the next one does not start paused")
         return 0
@@ -143,10 +143,12 @@ def resume(may_duplicate: bool) -> int:
     return 0
 
 
-def _note_standing(data: Path, operation: str) -> bool:
+def _note_standing(operation: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
-    journal, or its worker runs after all. Raises StorageError and DataError."""
+    journal, or its worker runs after all. Raises StorageError and DataError, and HeldError when
+    the worker of another machine works on the server."""
     from ringback.runtime import REAL, iso
+    from ringback.store.data_place import standing
     from ringback.store.journal import open_store
     from ringback.store.operations.doings import By, Doing
     from ringback.store.upkeep.locks import hold
@@ -154,15 +156,18 @@ def _note_standing(data: Path, operation: str) -> bool:
     by = By(system_user(), "admin", "shell")
     doing = Doing(REAL.uid("op"), iso(REAL.now()), by, operation, "switch")
 
-    async def note() -> None:
-        with contextlib.closing(open_store(data, threaded=False)) as store:
+    async def note(epoch: int) -> None:
+        store = open_store(place.data, place.url, threaded=False, epoch=epoch)
+        with contextlib.closing(store):
             await store.journal.meta.note(PAUSED, "yes" if operation == "pause" else "", doing)
 
-    if not (data / "journal.db").exists():
+    place = here().databases()
+    if not place.has_journal():
         return False
-    try:
-        with hold(data, "worker"):
-            asyncio.run(note())
-    except HeldError:
-        return False
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold(place.data, "worker"))
+        except HeldError:
+            return False
+        asyncio.run(note(held.enter_context(standing(place, by.who))))
     return True

@@ -149,10 +149,10 @@ def _asked(ask: "Callable[[Conversations, Reading], Awaitable[T]]") -> T:
     from ringback.console.reading import Reading
 
     async def work() -> T:
-        data = here().data()
+        place = here().databases()
         with contextlib.ExitStack() as opened:
-            reading = opened.enter_context(contextlib.closing(Reading(data, seconds=SECONDS)))
-            found = Conversations(data, reading, kept=False, now=here().now)
+            reading = opened.enter_context(contextlib.closing(Reading(place, seconds=SECONDS)))
+            found = Conversations(place, reading, kept=False, now=here().now)
             opened.enter_context(contextlib.closing(found))
             await found.caught_up()
             return await ask(found, reading)

@@ -39,7 +39,7 @@ def backup(folder: Path, as_json: bool) -> None:
     """
     from ringback.store.upkeep import backup
 
-    data = here().data()
+    data = _files("backup", "take a backup with pg_dump, or with the server's archive (PITR)")
     _expect_some(data, "back up")
     _expect_readable(data)
     taken = [name for name in backup.COPIES if (folder / name).exists()]
@@ -67,7 +67,7 @@ def check_() -> None:
     """Read every page of both databases; ends with 65 when one is damaged or missing."""
     from ringback.store.upkeep import backup
 
-    data = here().data()
+    data = _files("check", "let pg_amcheck look at it, and turn data checksums on there")
     _expect_some(data, "check")
     _expect_readable(data)
     with progress("reading every page") as told:
@@ -91,7 +91,7 @@ def rebuild(as_json: bool) -> None:
     from ringback.runtime import REAL
     from ringback.store.upkeep import rebuild as rebuilding
 
-    data = here().data()
+    data = _files("rebuild", "put back a backup of the database")
     with _alone(data):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         with progress("reading the log") as told:
@@ -131,7 +131,9 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
             f"{number!r} is no number: write it as Twilio does, +12025550142, or "
             "set RINGBACK_SENDER, whose country is then that of numbers without one"
         )
-    data = here().data()
+    data = _files(
+        "erase", "`ringback db migrate-to sqlite:DIR` moves them into files: erase there, move back"
+    )
     with _alone(data):
         if not yes:
             _ask(f"Erase everything about {number} in {data}, for good?")
@@ -145,6 +147,18 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
             click.echo(f"{name.replace('_', ' '):10} {count}")
     if not any(found.values()):
         click.echo(f"nothing was known about {number} here", err=True)
+
+
+def _files(command: str, instead: str) -> Path:
+    """The data folder, for a command that works on its files. Raises UsageError where log and
+    journal lie on a server."""
+    place = here().databases()
+    if place.url:
+        raise UsageError(
+            f"`ringback db {command}` works on files, and log and journal lie on {place.name}; "
+            f"{instead}"
+        )
+    return place.data
 
 
 def _ask(question: str) -> None:

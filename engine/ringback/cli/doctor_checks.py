@@ -213,6 +213,8 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
         yield Finding("disk", BAD, little, "free some: without it nothing is recorded")
     else:
         yield Finding("disk", OK, f"{folder}, {free // 1024 // 1024 // 1024} GiB free")
+    if settings.database_url:  # the files are not there; of the server `server` tells
+        return
     problems = await asyncio.to_thread(backup.check, folder, whole=False)
     for problem in problems:
         yield Finding("database", BAD, problem, "restore a backup; `ringback db check` tells more")
@@ -258,10 +260,11 @@ async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> Asyn
 
 async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether people's STOPs come here, or only Twilio's refusals to text them."""
+    from ringback.store.data_place import DataPlace
     from ringback.store.queries.questions import Questions
 
     try:
-        with Questions(settings.data) as asked:
+        with Questions(DataPlace(settings.data, settings.database_url)) as asked:
             found = asked.opt_outs(iso(clock_of(settings.data) - timedelta(days=30)))
     except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
         return
@@ -278,10 +281,11 @@ async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterato
 
 async def malformed(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether batches of Event Streams had elements within the last day that are no events."""
+    from ringback.store.data_place import DataPlace
     from ringback.store.queries.questions import Questions
 
     try:
-        with Questions(settings.data) as asked:
+        with Questions(DataPlace(settings.data, settings.database_url)) as asked:
             since = iso(clock_of(settings.data) - timedelta(days=1))
             rows = asked.events(type="webhook.malformed", since=since, limit=MOST_COUNTED)
     except RingbackError:  # see `opted_out`

@@ -38,9 +38,9 @@ def evaluate(expression: str, what: str, as_json: bool) -> int:
     program = language.compile(expression, want=())
     if not isinstance(program, Program):
         raise UsageError("\n".join(_complaint(each, expression) for each in program))
-    with Recorded(here().data()) as recorded:
+    with Recorded(here().databases()) as recorded:
         event = recorded.whole(recorded.about(what))
-    with closing(open_facts(here().data(), Runtime(time=lambda: now))) as facts:
+    with closing(open_facts(here().databases(), Runtime(time=lambda: now))) as facts:
         scope = Scope(event, facts, places=language.hours)
         value = program.evaluate(scope)
         fault = value.message if isinstance(value, Fault) else ""

@@ -41,7 +41,7 @@ def questions() -> Any:
     """The questions to the data folder in force. Raises StorageError when nothing ran there yet."""
     from ringback.store.queries.questions import Questions
 
-    return Questions(here().data())
+    return Questions(here().databases())
 
 
 def moment(text: str) -> str:

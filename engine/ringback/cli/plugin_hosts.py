@@ -31,11 +31,12 @@ def forked(project: Path, control: int, marks: int) -> None:
 def _run(settings: Settings, control: int, marks: int) -> None:
     from ringback.project import Project
     from ringback.runtime import REAL
+    from ringback.store.data_place import DataPlace
     from ringback.store.facts import open_facts
     from ringback.worker.hosts.process.forkserver import Start, run
 
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker may not be ready for all of them
     run(
         Start(control, marks, partial(Project.load, settings),
-              partial(open_facts, settings.data, REAL))
+              partial(open_facts, DataPlace(settings.data, settings.database_url), REAL))
     )  # fmt: skip

@@ -48,7 +48,7 @@ def _trouble() -> dict[str, str]:
     from ringback.store.queries.questions import Questions
 
     try:
-        with Questions(here().data()) as asked:
+        with Questions(here().databases()) as asked:
             return asked.plugin_trouble()
     except StorageError:
         return {}  # no node has run here yet

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ringback.config import Settings
 from ringback.errors import UsageError
 from ringback.runtime import ClockFile
+
+if TYPE_CHECKING:
+    from ringback.store.data_place import DataPlace
 
 DEV_FOLDER = "dev"
 ELSEWHERE = (
@@ -47,22 +50,30 @@ class Place:
 
         When no real node has ever run here, it is that of the last `ringback dev`.
         """
-        data = self.settings().data
-        dev = data / DEV_FOLDER
+        return self.databases().data
+
+    def databases(self) -> "DataPlace":
+        """Where the log and the journal of that node are: in its data folder, or on the server of
+        the settings; those of `dev` are always files."""
+        from ringback.store.data_place import DataPlace
+
+        settings = self.settings()
+        real, dev = DataPlace(settings.data, settings.database_url), settings.data / DEV_FOLDER
         if "data" in self.flags:
-            return data
-        if live_dev(data) is not None or (dev.is_dir() and not (data / "log.db").exists()):
-            if (data / "log.db").exists():
+            return real
+        if live_dev(real.data) is not None or (dev.is_dir() and not real.has_log()):
+            if real.has_log():
                 click.echo(f"(reading the running dev node's data in {dev})", err=True)
-            return dev
-        return data
+            return DataPlace(dev)
+        return real
 
     def now(self) -> datetime:
         """What the clock shows of the node whose data is read: that of `dev` may have been moved
         ahead."""
-        data = self.settings().data
+        settings = self.settings()
+        data, there = settings.data, bool(settings.database_url)
         dev = "data" not in self.flags and (
-            live_dev(data) is not None or not (data / "log.db").exists()
+            live_dev(data) is not None or not (there or (data / "log.db").exists())
         )
         return clock_of(data / DEV_FOLDER if dev else data)
 
@@ -114,7 +125,7 @@ def live_dev(data: Path) -> dict[str, Any] | None:
 def dev_settings(settings: Settings, facts: Mapping[str, Any]) -> Settings:
     """The settings with which the node of a running `ringback dev` works."""
     if "node_url" not in facts:  # it is only starting
-        return replace(settings, data=settings.data / DEV_FOLDER)
+        return replace(settings, data=settings.data / DEV_FOLDER, database_url="")
     url = str(facts["node_url"])
     hidden: dict[str, Any] = {name: getattr(Settings(settings.project), name) for name in HIDDEN}
     return replace(

@@ -55,7 +55,7 @@ def replay(
     if bool(what) == bool(since):
         raise UsageError("name one event (evt_… or its SID), or give --since")
     start = moment(since) if since else ""
-    with Recorded(here().data()) as recorded:
+    with Recorded(here().databases()) as recorded:
         named = [recorded.about(what)] if what else list(recorded.since(start))
         if not named:
             click.echo("nothing is recorded in that time", err=True)
@@ -127,9 +127,9 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
         if chosen is None:
             raise UsageError(f"no rule {rule!r}; `ringback rules list` names all")
         ruleset = RuleSet([chosen], ruleset.language)
-    with Questions(here().data()) as asked:
+    with Questions(here().databases()) as asked:
         quarantined = asked.quarantined()
-    known = answers(here().data())
+    known = answers(here().databases())
     test = Backtest(ruleset, project.plugins, settings, quarantined, known)
     for event in before:
         test.feed(event)

@@ -61,7 +61,7 @@ def try_(
     event, before = _stored(what, given) if what else (_typed(route, given), [])
     quarantined: Mapping[str, str] = {}
     try:
-        with Questions(here().data()) as asked:
+        with Questions(here().databases()) as asked:
             quarantined = asked.quarantined()
     except StorageError:  # of a project that has not run yet
         if what:
@@ -163,7 +163,7 @@ def _stored(what: str, given: Mapping[str, str]) -> tuple[Event, Sequence[Event]
     from ringback.store.replays import Recorded
     from ringback.testing.export import form_of
 
-    with Recorded(here().data()) as recorded:
+    with Recorded(here().databases()) as recorded:
         uid = recorded.about(what)
         event = recorded.whole(uid)
         before = []
@@ -174,7 +174,7 @@ def _stored(what: str, given: Mapping[str, str]) -> tuple[Event, Sequence[Event]
                 continue
     if not given:
         return event, before
-    with Questions(here().data()) as asked:
+    with Questions(here().databases()) as asked:
         row = asked.event(uid)
         form = form_of(asked, row) if row else None
     if form is None:

@@ -199,7 +199,7 @@ def _known() -> Known:
     from ringback.store.queries.questions import Questions
 
     try:
-        with Questions(here().data()) as asked:
+        with Questions(here().databases()) as asked:
             strikes = {row["rule"]: row for row in asked.strikes()}
             return strikes, asked.rule_states(), iso(here().now())
     except StorageError:

@@ -31,6 +31,7 @@ from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
 from ringback.console.static_files import Static
 from ringback.console.surroundings import Surroundings
+from ringback.store.data_place import DataPlace
 
 API = "/api/v1"
 
@@ -51,8 +52,9 @@ def create_console(
     Its lifespan ends the threads that read. `state.console` is what pages and resources work with,
     `state.stopping` is set by the process when it is asked to end.
     """
-    reading, watching = Reading(settings.data), Reading(settings.data, threads=1)
-    conversations = Conversations(settings.data, reading)
+    place = DataPlace(settings.data, settings.database_url)
+    reading, watching = Reading(place), Reading(place, threads=1)
+    conversations = Conversations(place, reading)
     pages = tuple(each for each in pages if surroundings.phone or not each.simulated)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)

@@ -23,6 +23,7 @@ from ringback.errors import HeldError, StorageError
 from ringback.ipc import socket_path
 from ringback.private_files import FILE
 from ringback.store.console.access import Access
+from ringback.store.data_place import DataPlace
 from ringback.store.upkeep.locks import hold
 
 HEAD_BYTES = 16 * 1024
@@ -97,7 +98,7 @@ def serve(
             settings,
             surroundings,
             entry=entry_of(settings, access, key),
-            counting=Counting(settings.data),
+            counting=Counting(DataPlace(settings.data, settings.database_url)),
         )
         config = uvicorn.Config(
             Passed(app), http=ConsoleProtocol, h11_max_incomplete_event_size=HEAD_BYTES, ws="none",

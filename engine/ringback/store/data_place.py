@@ -3,14 +3,16 @@
 Whoever reads from outside of the worker names the place and need not know which it is.
 """
 
+import os
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringback.errors import StorageError
+from ringback.errors import HeldError, StorageError
 from ringback.store.connection import Connection
 from ringback.store.log import LogReader
 from ringback.store.sqlite import sqlite_files
@@ -18,6 +20,10 @@ from ringback.store.upkeep.file_identity import file_identity
 
 _STEPS = 20_000
 """After so many steps of SQLite, about a millisecond, the time is looked at."""
+
+
+SHELL_SECONDS = 10.0
+"""So long a shell that stands still keeps workers from the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,15 @@ class DataPlace:
     def of(cls, where: "Path | DataPlace") -> "DataPlace":
         """A folder alone is a place, too."""
         return where if isinstance(where, DataPlace) else cls(where)
+
+    @property
+    def name(self) -> str:
+        """The place, as messages name it: without a password."""
+        if not self.url:
+            return str(self.data)
+        from ringback.store.postgres.server_connection import place_of
+
+        return place_of(self.url)
 
     @property
     def journal(self) -> Path:
@@ -78,12 +93,10 @@ def translated(place: DataPlace) -> AbstractContextManager[None]:
 
 @contextmanager
 def _named(place: DataPlace) -> Iterator[None]:
-    from ringback.store.postgres.server_connection import place_of
-
     try:
         yield
     except sqlite3.Error as error:
-        raise StorageError(f"{place_of(place.url)}: {error}") from error
+        raise StorageError(f"{place.name}: {error}") from error
 
 
 def end_at(connection: Connection, moment: float) -> None:
@@ -106,3 +119,25 @@ def file_of(place: DataPlace) -> str:
 def is_lost(connection: Connection) -> bool:
     """Whether the server of a connection is gone. Of a file it is not known."""
     return bool(getattr(connection, "lost", False))
+
+
+@contextmanager
+def standing(place: DataPlace, who: str) -> Iterator[int]:
+    """Keep workers from the journal on a server while somebody writes into it for them: the epoch
+    to write under; of files, which have a lock of their own, 0. Raises HeldError when a worker has
+    it, on whichever machine."""
+    if not place.url:
+        yield 0
+        return
+    from ringback.store.journal import open_ownership
+
+    open_journal(place).close()  # whoever takes it makes the tables, which is not for us
+    boot = f"shell {socket.gethostname()} {os.getpid()} {time.time_ns()}"
+    with closing(open_ownership(place.url, f"{who} at {boot}", boot, SHELL_SECONDS)) as held:
+        held.join()
+        if not held.take():
+            raise HeldError(f"{place.name}: node {held.owner} works on it; say it on that machine")
+        try:
+            yield held.epoch
+        finally:
+            held.release()

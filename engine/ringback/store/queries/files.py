@@ -49,6 +49,11 @@ class Files:
             return not is_lost(self._connection)
         return file_of(self._place) == self._file
 
+    @property
+    def name(self) -> str:
+        """The place, as messages name it: without a password."""
+        return self._place.name
+
     def close(self) -> None:
         """Close the files."""
         self._opened.close()

@@ -46,6 +46,7 @@ def test_a_row_is_asked_by_number_and_by_name(postgres_url: str) -> None:
             "select key as k, 'a?b:c%' as literal, :n as number from (select :key as key) as t",
             {"key": "x", "n": 5},
         ).fetchone()
+        assert row.keys() == ["k", "literal", "number"]
         assert (row["k"], row[1], row["NUMBER"], list(row)) == (
             "x",
             "a?b:c%",

@@ -49,20 +49,22 @@ class Drawn:
 
     faults: Faults
     dead: bool
-    connection: Callable[[], Connection]
     _writer: GroupWriter[Work, Any]
 
     def draw(
         self,
         notes: Sequence[str],
+        watch: Connection,
         *,
         loop: VirtualLoop,
         rng: Random,
         faults: Faults,
         on_commit: Callable[[list[Move]], None],
     ) -> None:
-        """Begin. `notes` make the table and the triggers by which changes are noted."""
+        """Begin. `notes` make the table and the triggers by which changes are noted; over `watch`
+        they are read, as soon as they are committed."""
         self.dead = False
+        self._noted_in = watch
         self._loop = loop
         self._rng = rng
         self.faults = faults
@@ -125,23 +127,18 @@ class Drawn:
             self._start()
 
     def _moves(self) -> list[Move]:
-        rows = (
-            self.connection()
-            .execute(
-                "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ? "
-                "order by id",
-                (self._noted,),
-            )
-            .fetchall()
-        )
+        rows = self._noted_in.execute(
+            "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ? "
+            "order by id",
+            (self._noted,),
+        ).fetchall()
         if rows:
             self._noted = rows[-1][0]
         return [Move(*row[1:]) for row in rows]
 
     def _last_note(self) -> int:
-        return int(
-            self.connection().execute("select coalesce(max(id), 0) from sim_moves").fetchone()[0]
-        )
+        found = self._noted_in.execute("select coalesce(max(id), 0) from sim_moves").fetchone()
+        return int(found[0])
 
 
 def _take_notes(notes: Sequence[str], connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """The log and the journal of a story on a PostgreSQL server, in a database of its own."""
 
-from collections.abc import Iterator
+from asyncio import get_running_loop
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -69,7 +70,19 @@ class SimulatedServer(Drawn, PostgresDatabase):
 
     def __init__(self, url: str, **drawn: Any) -> None:
         PostgresDatabase.__init__(self, url, threaded=False)
-        self.draw(NOTES, **drawn)
+        self._held = False
+        self.draw(NOTES, self.connection(), **drawn)
+
+    async def _ask(self, work: Callable[[], Any]) -> Any:
+        # As the file does (`SqliteDatabase._hold`): a death is drawn at each step of the loop, and
+        # a seed tells the same story of both only when they take the same steps.
+        if not self._held:
+            self._held = True
+            get_running_loop().call_soon(self._let_go)
+        return await super()._ask(work)
+
+    def _let_go(self) -> None:
+        self._held = False
 
 
 def _note(name: str, when: str, condition: str, values: str) -> Iterator[str]:

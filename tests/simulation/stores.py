@@ -62,7 +62,14 @@ class SimulatedFile(Drawn, SqliteDatabase):
 
     def __init__(self, path: Path, **drawn: Any) -> None:
         SqliteDatabase.__init__(self, path, threaded=False)
-        self.draw(NOTES, **drawn)
+        # Not the connection of the worker's reads, which may be at an older commit.
+        self._watch = connect_reader(path)
+        self.draw(NOTES, self._watch, **drawn)
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        self._watch.close()
+        super().close()
 
 
 NOTES = (

@@ -140,7 +140,7 @@ def _due(connection: Connection, now: str, limit: int, far: str) -> list[Unprice
     ask = (
         "select uid, remote_sid, effect, account_sid, outcome, planned_at, "
         "coalesce(settled_at, price_due) from actions where price_due {} ? "
-        "order by price_due limit ?"
+        "order by price_due, id limit ?"
     )
     rows = connection.execute(ask.format("<="), (now, limit)).fetchall()
     rows += connection.execute(ask.format(">"), (far, limit)).fetchall()
@@ -175,13 +175,13 @@ def _charged(connection: Connection, told: Mapping[str, Cost]) -> list[tuple[str
     for start in range(0, len(sids), _CHUNK):
         chunk = sids[start : start + _CHUNK]
         rows = connection.execute(
-            "select uid, subject_sid, coalesce(json_extract(fields, '$.Price'), ''), min(id) "
+            "select uid, subject_sid, coalesce(json_extract(fields, '$.Price'), '') "
             f"from events where subject_sid in ({','.join('?' * len(chunk))}) "
             "and trust <> 'claimed' and (type = 'message.received' or type like 'call.%') "
-            "group by subject_sid",
+            "order by id desc",
             chunk,
         )
-        for uid, sid, price, _ in rows:
+        for sid, (uid, price) in {row[1]: (row[0], row[2]) for row in rows}.items():
             if told[sid].price != price:
                 fresh.append((json.dumps(as_fields(told[sid])), uid))
     return fresh

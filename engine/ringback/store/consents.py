@@ -27,7 +27,7 @@ def learn(connection: Connection, event: Event, *, late: bool = False) -> None:
     if service and event.recipient and event.type == "message.received":
         connection.execute(
             "insert into meta (key, value) values (?, ?) on conflict (key) do update "
-            "set value = excluded.value where value <> excluded.value",
+            "set value = excluded.value where meta.value <> excluded.value",
             (SERVICE_OF + person(event.recipient), service),
         )
     if is_refusal(event):

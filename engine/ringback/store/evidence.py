@@ -62,7 +62,7 @@ class Evidence:
         has claimed: more requests of theirs left than they have records. Of the last ones."""
         rows = await self._database.all(
             "select coalesce(json_extract(params, '$.body'), '') from (select * from actions "
-            "where conversation = ? order by planned_at desc limit ?) a "
+            "where conversation = ? order by planned_at desc, id desc limit ?) a "
             "where effect = ? and uid <> ? and case when remote_sid <> '' then 1 else 0 end < "
             "(select count(*) from attempts t where t.action_uid = a.uid) limit ?",
             (action.conversation, LOOKED_AT, action.effect, action.uid, BESIDE),

@@ -180,7 +180,7 @@ def _types(pattern: str) -> tuple[str, str]:
     """The types that a pattern means: from this one to before that one."""
     if pattern.endswith(".*"):
         return pattern[:-1], f"{pattern[:-2]}/"
-    return pattern, f"{pattern}\0"
+    return pattern, f"{pattern}\1"
 
 
 def open_facts(where: Path | DataPlace, runtime: Runtime) -> JournalFacts:
@@ -208,7 +208,8 @@ and json_extract(params, '$.name') = :name and {_LAST}
 """
 """The last that was remembered, or would have been by a rule in shadow since it was live last."""
 _OWN_MEMBER = f"""
-select state, json_extract(params, '$.member') from actions where kind = '{SetMember.kind}'
+select state, cast(json_extract(params, '$.member') as text) = '1'
+from actions where kind = '{SetMember.kind}'
 and json_extract(params, '$.group') = :group and json_extract(params, '$.who') = :who and {_LAST}
 """
 

@@ -239,7 +239,7 @@ def _decide(
         )
     if note:
         connection.execute(
-            "update incidents set note = note || case note when '' then '' else char(10) end || ? "
+            "update incidents set note = note || case note when '' then '' else '\n' end || ? "
             "where uid = ?",
             (f"{now} {note}", uid),
         )

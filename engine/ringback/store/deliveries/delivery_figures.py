@@ -144,6 +144,6 @@ def _left(connection: Connection, since: str, until: str) -> int:
 def _forget(connection: Connection, before: str, limit: int) -> int:
     return connection.execute(
         "delete from pending_texts where sid in "
-        "(select sid from pending_texts where began_at < ? order by began_at limit ?)",
+        "(select sid from pending_texts where began_at < ? order by began_at, sid limit ?)",
         (before, limit),
     ).rowcount

@@ -76,7 +76,7 @@ def _about(connection: Connection, conversation: str) -> str:
     if row is None:
         row = connection.execute(
             "select e.uid from (select event_uid from actions where conversation = ? "
-            "order by planned_at desc limit 1) a join events e on e.uid = a.event_uid",
+            "order by planned_at desc, id desc limit 1) a join events e on e.uid = a.event_uid",
             (conversation,),
         ).fetchone()
     return str(row[0]) if row else ""

@@ -38,7 +38,33 @@ create function {SHARED}.substr(text, bigint, bigint) returns text
     as 'select pg_catalog.substr($1, $2::integer, $3::integer)';
 create function {SHARED}.json_extract(body text, path text) returns text
     language sql immutable strict parallel safe
-    as $$ select body::json #>> string_to_array(substr(path, 3), '.') $$;
+    as $$
+        select case when json_typeof(found) <> 'boolean' then found #>> '{{}}'
+            when found::text = 'true' then '1' else '0' end
+        from (select body::json #> string_to_array(substr(path, 3), '.') as found) as asked
+    $$;
+create function {SHARED}.json_array_length(body text, path text) returns integer
+    language sql immutable strict parallel safe
+    as $$
+        select case when json_typeof(found) = 'array' then json_array_length(found)
+            when found is not null then 0 end
+        from (select body::json #> string_to_array(substr(path, 3), '.') as found) as asked
+    $$;
+create function {SHARED}.strftime(form text, at text, variadic shifts text[]) returns text
+    language sql immutable parallel safe
+    as $$
+        select to_char((at::timestamptz + coalesce(sum(shift::interval), interval '0'))
+            at time zone 'UTC', replace(replace(replace(replace(replace(replace(replace(replace(
+                form, 'T', '"T"'), 'Z', '"Z"'), '%Y', 'YYYY'), '%m', 'MM'), '%d', 'DD'),
+                '%H', 'HH24'), '%M', 'MI'), '%f', 'SS.MS'))
+        from unnest(shifts) as shift
+    $$;
+create function {SHARED}.unmarked(text) returns text
+    language sql immutable strict parallel safe as 'select $1';
+create operator {SHARED}.+ (rightarg = text, function = {SHARED}.unmarked);
+create function {SHARED}.julianday(at text) returns double precision
+    language sql immutable strict parallel safe
+    as $$ select extract(epoch from at::timestamptz) / 86400.0 + 2440587.5 $$;
 create function {SHARED}.json_valid(body text) returns boolean language plpgsql immutable strict
     as $$ begin perform body::json; return true; exception when others then return false; end $$;
 create function {SHARED}.json_each(body text, out key text, out value text) returns setof record
@@ -49,26 +75,46 @@ create function {SHARED}.json_each(body text, out key text, out value text) retu
         select (n - 1)::text, v from json_array_elements_text(
             case when body like '[%' then body::json end) with ordinality as a (v, n)
     $$;
+-- Members keep their places, as on SQLite: a person reads them in the order in which they came.
+create function {SHARED}.json_put(body text, name text, put text) returns text
+    language sql immutable parallel safe
+    as $$
+        select '{{' || coalesce(string_agg(to_json(key)::text || ':' || value, ',' order by n), '')
+            || '}}'
+        from (
+            select key, case when key = name then put else value::text end as value, n
+            from pg_catalog.json_each(body::json) with ordinality as had (key, value, n)
+            union all
+            select name, put, null where not exists (
+                select 1 from pg_catalog.json_each(body::json) as had where had.key = name)
+        ) as members where value is not null
+    $$;
 create function {SHARED}.json_set(body text, variadic pairs text[]) returns text
     language plpgsql immutable
-    as $$
-    declare
-        found jsonb := body::jsonb;
-    begin
+    as $$ begin
         for n in 1 .. array_length(pairs, 1) / 2 loop
-            found := jsonb_set(found, string_to_array(substr(pairs[2 * n - 1], 3), '.'),
-                coalesce(to_jsonb(pairs[2 * n]), 'null'::jsonb));
+            body := json_put(body, substr(pairs[2 * n - 1], 3),
+                coalesce(to_json(pairs[2 * n])::text, 'null'));
         end loop;
-        return found::text;
+        return body;
     end $$;
-create function {SHARED}.unmarked(text) returns text
-    language sql immutable strict parallel safe as 'select $1';
-create operator {SHARED}.+ (rightarg = text, function = {SHARED}.unmarked);
-create function {SHARED}.julianday(at text) returns double precision
-    language sql immutable strict parallel safe
-    as $$ select extract(epoch from at::timestamptz) / 86400.0 + 2440587.5 $$;
 create function {SHARED}.json_patch(body text, patch text) returns text
-    language sql immutable strict parallel safe as $$ select (body::jsonb || patch::jsonb)::text $$;
+    language plpgsql immutable strict
+    as $$ declare
+        added record;
+        had json;
+    begin
+        for added in select * from pg_catalog.json_each(patch::json) loop
+            had := body::json -> added.key;
+            body := json_put(body, added.key, case json_typeof(added.value)
+                when 'null' then null
+                when 'object' then json_patch(
+                    case when json_typeof(had) = 'object' then had::text else '{{}}' end,
+                    added.value::text)
+                else added.value::text end);
+        end loop;
+        return body;
+    end $$;
 create function {SHARED}.json_remove(body text, variadic paths text[]) returns text
     language plpgsql immutable strict as $$
     declare
@@ -80,11 +126,6 @@ create function {SHARED}.json_remove(body text, variadic paths text[]) returns t
         end loop;
         return found::text;
     end $$;
-create function {SHARED}.json_array_length(body text, path text) returns integer
-    language sql immutable strict
-    as $$ select case json_typeof(found) when 'array' then json_array_length(found) else 0 end
-          from (select body::json #> string_to_array(substr(path, 3), '.')) as o (found)
-          where found is not null $$;
 create function {SHARED}.moment(at text, shift interval) returns text
     language sql immutable strict parallel safe
     as $$

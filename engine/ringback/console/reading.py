@@ -57,7 +57,7 @@ class Reading:
         for questions in self._opened:
             questions.close()
 
-    def _asked(self, question: Callable[[Questions], T]) -> T:
+    def _asked(self, question: Callable[[Questions], T], again: bool = True) -> T:
         try:
             questions = self._questions()
         except RingbackError as error:
@@ -71,7 +71,10 @@ class Reading:
         except RingbackError as error:
             if time.monotonic() > end:
                 raise Slow from error
+            lost = not questions.current()
             self._let_go()
+            if lost and again:  # a server that has restarted since answers a new connection
+                return self._asked(question, again=False)
             raise Refusal(Problem("data", str(error))) from error
 
     def _questions(self) -> Questions:

@@ -1,5 +1,6 @@
 """Node on PostgreSQL whose worker, receiver or server is killed amid texts."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -98,3 +99,17 @@ def test_a_killed_server_is_waited_for(
 
 def _problems(node: Any) -> dict[str, str]:
     return dict(httpx.get(f"{node.url}/readyz").json()["problems"])
+
+
+@pytest.mark.slow
+def test_a_database_without_tables_is_refused(
+    make_node: Callable[..., Any], postgres_url: str
+) -> None:
+    """With the code of a wrong setting, and what mends it; nothing is made by itself."""
+    node = make_node({"rules/all.yaml": RULES}, RINGBACK_DATABASE_URL=postgres_url)
+    done = run(node, "serve")
+    assert done.returncode == 78
+    assert "ringback cluster create" in done.stderr
+    assert run(node, "cluster", "create").returncode == 0
+    shown = json.loads(run(node, "cluster", "status", "--json").stdout)
+    assert (shown["fits"], shown["database"]) == (True, postgres_url.replace("postgres@", ""))

@@ -5,7 +5,7 @@ in `store/postgres`, as functions that PostgreSQL is given under the names that 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -104,6 +104,16 @@ def one_of(states: Iterable[str], column: str = "state") -> str:
     the condition of an index it does so at each row that is written. A query has to say the same,
     word for word, to be let use such an index."""
     return f"({' or '.join(f'{column} = {state!r}' for state in states)})"
+
+
+def replacing(table: str, names: Sequence[str]) -> str:
+    """A statement that writes a row of these columns in place of the one with the same first one,
+    which is the key."""
+    return (
+        f"insert into {table} ({', '.join(names)}) values ({', '.join('?' * len(names))}) "
+        f"on conflict ({names[0]}) do update set "
+        f"{', '.join(f'{name} = excluded.{name}' for name in names[1:])}"
+    )
 
 
 def first_since(connection: Connection, table: str, column: str, since: str) -> int:

@@ -189,8 +189,8 @@ def _list(
         ],
     )
     connection.execute(
-        "update bulks set total = total + ?, state = case when ? and state = ? then ? else state "
-        "end where id = ?",
+        "update bulks set total = total + ?, "
+        "state = case when ? <> 0 and state = ? then ? else state end where id = ?",
         (len(rows), len(rows) < size, LISTING, RUNNING, under.id),
     )
 

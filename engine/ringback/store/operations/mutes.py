@@ -2,7 +2,7 @@
 
 from dataclasses import astuple, dataclass, fields
 
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, replacing
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 
@@ -46,11 +46,7 @@ def mute_of(connection: Connection, conversation: str, now: str) -> Mute | None:
 
 def _give(connection: Connection, mute: Mute) -> None:
     connection.execute("delete from mutes where until <= ?", (mute.at,))
-    connection.execute(
-        f"insert or replace into mutes ({', '.join(_NAMES)}) "
-        f"values ({', '.join('?' * len(_NAMES))})",
-        astuple(mute),
-    )
+    connection.execute(replacing("mutes", _NAMES), astuple(mute))
 
 
 def _end(connection: Connection, conversation: str, now: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
-from ringback.store.connection import Connection, first_since, one_of
+from ringback.store.connection import Connection, first_since, one_of, replacing
 from ringback.store.database import Database
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.doings import Doing, carry_out
@@ -56,11 +56,7 @@ class Problems:
 
 
 def _say(connection: Connection, said: Said) -> None:
-    connection.execute(
-        f"insert or replace into problems ({', '.join(_NAMES)}) "
-        f"values ({', '.join('?' * len(_NAMES))})",
-        astuple(said),
-    )
+    connection.execute(replacing("problems", _NAMES), astuple(said))
 
 
 def _failed_since(connection: Connection, code: int, since: str) -> int:

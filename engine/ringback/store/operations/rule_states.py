@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
-from ringback.store.connection import Connection
+from ringback.store.connection import Connection, replacing
 from ringback.store.database import Database
 from ringback.store.operations.doings import Doing, carry_out
 
@@ -55,11 +55,7 @@ class RuleStates:
 
 
 def _give(connection: Connection, state: RuleState) -> None:
-    connection.execute(
-        f"insert or replace into rule_states ({', '.join(_NAMES)}) "
-        f"values ({', '.join('?' * len(_NAMES))})",
-        astuple(state),
-    )
+    connection.execute(replacing("rule_states", _NAMES), astuple(state))
 
 
 def _forget(connection: Connection, names: Sequence[str]) -> int:

@@ -17,6 +17,14 @@ class ClusterSettings(ConsoleSettings):
         about="The PostgreSQL database that log and journal lie in, as "
         "postgresql://USER:PASSWORD@HOST/NAME; empty: SQLite files in that folder.",
     ))  # fmt: skip
+    node: str = field(default="", metadata=facts(
+        "RINGBACK_NODE",
+        about="The name of this node among those that share the database; empty: the host name.",
+    ))  # fmt: skip
+    lease_seconds: float = field(default=10.0, metadata=facts(
+        "RINGBACK_LEASE_SECONDS", kind="lease",
+        about="How long a node may be silent until another one takes over; at least 10.",
+    ))  # fmt: skip
 
 
 def password_in(url: str) -> str:

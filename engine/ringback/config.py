@@ -35,7 +35,7 @@ FALLBACK_TWIML = (
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIXED = (
     "host", "port", "data", "log_format", "simulated", "keep_bodies_days", "keep_rows_days",
-    "database_url",
+    "database_url", "node", "lease_seconds",
 )  # fmt: skip
 """What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

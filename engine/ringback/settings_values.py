@@ -21,6 +21,8 @@ class Wrong(ValueError):
     """What is wrong with one value, as the end of a sentence that starts with its name."""
 
 
+LEAST_LEASE = 10
+"""Twice what may pass between the commit of an attempt and its first byte."""
 PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "placeholder", "todo")
 
 
@@ -70,24 +72,23 @@ def _read_count(raw: Any) -> int:
     return int(text)
 
 
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
 def _read_rate(raw: Any) -> float:
     text = _read_text(raw)
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate <= 10_000:
+    if not 0 <= (rate := _float(text)) <= 10_000:
         raise Wrong(f"is {text!r}; it must be a number a second, 0 or more")
     return rate
 
 
 def _read_amount(raw: Any) -> float:
     text = _read_text(raw)
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = -1.0
-    if not 0 <= amount < 1e9:
+    if not 0 <= (amount := _float(text)) < 1e9:
         raise Wrong(f"is {text!r}; it must be an amount of money such as 0.0079, 0 or more")
     return amount
 
@@ -118,12 +119,15 @@ def _read_zone(raw: Any) -> str:
 
 def _read_seconds(raw: Any) -> float:
     text = _read_text(raw)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 86400:
+    if not 0 < (seconds := _float(text)) < 86400:
         raise Wrong(f"is {text!r}; it must be a number of seconds above 0, at most a day")
+    return seconds
+
+
+def _read_lease(raw: Any) -> float:
+    seconds = _read_seconds(raw)
+    if seconds < LEAST_LEASE:
+        raise Wrong(f"is {seconds:g}; it must be {LEAST_LEASE} seconds at least")
     return seconds
 
 
@@ -371,7 +375,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hours": _read_hours, "rate": _read_rate, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
     "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml, "amount": _read_amount,
-    "address": _read_address, "database": _read_database,
+    "address": _read_address, "database": _read_database, "lease": _read_lease,
     "path": lambda raw: Path(_read_text(raw) or "data"),
 }  # fmt: skip
 

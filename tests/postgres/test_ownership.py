@@ -13,6 +13,7 @@ from postgres.processes import until
 from ringback.errors import HeldError, StorageError, TakenOver
 from ringback.store.connection import Connection
 from ringback.store.postgres.ownership import Ownership
+from ringback.store.postgres.schema import create
 from ringback.store.postgres.server_connection import PostgresConnection
 from ringback.store.postgres.server_database import PARTITION
 from ringback.store.postgres.server_writer import JournalTarget
@@ -24,6 +25,10 @@ Join = Callable[..., Ownership]
 def join(postgres_url: str) -> Iterator[Join]:
     """A maker of workers that have joined the cluster."""
     with contextlib.ExitStack() as kept:
+        first = kept.enter_context(
+            contextlib.closing(PostgresConnection(postgres_url, "test", PARTITION))
+        )
+        create(first, PARTITION)
 
         def make(node: str, lease: float = 60.0) -> Ownership:
             made = Ownership(postgres_url, PARTITION, node, f"boot_{time.monotonic_ns()}", lease)
@@ -38,7 +43,7 @@ def write(target: JournalTarget, key: str) -> Exception | None:
     """Write a row, as the journal writes all of its."""
 
     def put(connection: Connection) -> None:
-        connection.execute("insert into meta (key, value) values (?, '')", (key,))
+        connection.execute("insert into meta (key, value) values (?, 'written')", (key,))
 
     return target.transact(put)[1]
 
@@ -54,7 +59,12 @@ def journal_of(url: str, owner: Ownership, idle: float = 0.0) -> Iterator[Journa
 def keys(url: str) -> list[str]:
     """What was written."""
     with contextlib.closing(PostgresConnection(url, "test", PARTITION)) as connection:
-        return [row[0] for row in connection.execute("select key from meta order by key")]
+        return [
+            row[0]
+            for row in connection.execute(
+                "select key from meta where value = 'written' order by key"
+            )
+        ]
 
 
 def test_one_of_two_owns_and_the_other_follows(join: Join) -> None:
@@ -135,7 +145,7 @@ def test_the_next_owner_waits_for_what_the_last_one_is_writing(
     with ThreadPoolExecutor(1) as pool, journal_of(postgres_url, a) as mine:
 
         def put(connection: Connection) -> None:
-            connection.execute("insert into meta (key, value) values ('under way', '')")
+            connection.execute("insert into meta (key, value) values ('under way', 'written')")
             taking.append(pool.submit(b.take))
             with contextlib.closing(PostgresConnection(postgres_url, "test", PARTITION)) as look:
                 until(lambda: waiting(look), "the next one waits", 20)
@@ -163,7 +173,7 @@ def test_a_transaction_of_one_that_stands_still_is_ended(join: Join, postgres_ur
 
         def stand_still(connection: Connection) -> None:
             until(b.take, "the transaction is ended", 20)
-            connection.execute("insert into meta (key, value) values ('behind', '')")
+            connection.execute("insert into meta (key, value) values ('behind', 'written')")
 
         assert isinstance(mine.transact(stand_still)[1], StorageError)
         assert mine.broken is not None

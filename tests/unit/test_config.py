@@ -119,6 +119,12 @@ def test_a_dotenv_that_cannot_be_read_is_named_beside_what_is_missing_then(
     assert last.startswith(".env: cannot read")
 
 
+def test_a_lease_is_longer_than_what_is_under_way(tmp_path: Path) -> None:
+    """An owner stops sending 5 s before its end."""
+    (problem,) = problems_of(lambda: Settings.load(tmp_path, {"RINGBACK_LEASE_SECONDS": "9.5"}))
+    assert problem.endswith("lease_seconds is 9.5; it must be 10 seconds at least")
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     """One run names every wrong value of every layer, with its place."""
     (tmp_path / "ringback.toml").write_text('prot = 1\nsettle_seconds = "soon"\nsimulated = true\n')

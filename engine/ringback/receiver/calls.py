@@ -131,6 +131,8 @@ class Calls:
         if self._link is None:
             return "", "alone", False
         answer = await self._link.ask({"op": "answer", "id": log_id}, self._seconds)
+        if "standby" in answer:
+            return "", "standby", False
         text = answer.get("twiml")
         if not isinstance(text, str) or len(text.encode()) > MOST_TWIML:
             return "", "unusable", False

@@ -2,7 +2,8 @@
 
 A problem takes a node out of rotation: it records nothing, or nobody reacts to what it records.
 What is degraded does not. A node whose texts do not leave must go on receiving: Twilio repeats few
-webhooks, and there is no other node on this data folder.
+webhooks, and there is no other node on this data folder. One that stands by for another node of its
+cluster is out of rotation too: calls need the answer of the one that works.
 """
 
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ def health_of(
     that the console does."""
     degraded: dict[str, str] = {}
     notes: dict[str, str] = {}
+    if worker.get("standby"):
+        problems = {**problems, "standby": worker["standby"]}
     stopped = [f"{each['says']}; {each['mend']}" for each in worker.get("stopped", ())]
     if worker.get("held"):
         stopped.append(f"held after a restore: {worker['held']}")

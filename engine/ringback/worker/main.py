@@ -18,8 +18,9 @@ from ringback.hooks import definitions_file
 from ringback.ipc import REFUSED, Link, socket_path
 from ringback.plugins.manifest import Manifest
 from ringback.rules.files.report import render
-from ringback.store.journal import open_store
+from ringback.store.journal import Store, open_store
 from ringback.store.upkeep.locks import end_orphan, hold
+from ringback.worker.cluster.place import Place
 from ringback.worker.hosts.pool import Pool
 from ringback.worker.hosts.server_link import PLUGIN_SECONDS, Launched, command_for
 from ringback.worker.strikes import Faults
@@ -115,14 +116,22 @@ async def _work(
             launched=launched, on_fault=faults, hook_seconds=settings.handler_seconds,
         )  # fmt: skip
         starting = asyncio.ensure_future(pool.start())  # plugins and tables take their time
+        place: Place | None = None
+        store: Store | None = None
         try:
-            # In a thread: tables that get a new form may take minutes, in which the loop beats.
-            store = await asyncio.to_thread(open_store, settings.data, settings.database_url)
+            if settings.database_url:
+                place = await Place.join(settings, restart)
+                stack.push_async_callback(place.close)
+            else:
+                # In a thread: tables that get a new form may take minutes, in which the loop beats.
+                store = await asyncio.to_thread(open_store, settings.data)
         except BaseException:
             starting.cancel()
             await pool.close()
             raise
-        stack.callback(store.close)
+        opened = stack.enter_context(contextlib.ExitStack())
+        if store is not None:
+            opened.callback(store.close)
         stack.push_async_callback(faults.noted)
         stack.push_async_callback(pool.close)
         _listen(stop, supervised)
@@ -134,11 +143,20 @@ async def _work(
         from ringback.worker.service import Start, serve_rules, unless
 
         manifest = await unless(stop, starting)
-        if manifest is not None:
-            start = Start(
-                settings, describe, again, restart, supervised, store.journal, pool, faults
-            )
-            await serve_rules(start, manifest, stop)
+        if manifest is None:
+            return code
+        if place is not None:
+            async with place.standing_by(socket_path(settings.data)):
+                await unless(stop, asyncio.ensure_future(place.owned()))
+            if stop.is_set():
+                return code
+            store = await place.opened()
+            opened.callback(store.close)
+        assert store is not None
+        start = Start(
+            settings, describe, again, restart, supervised, store.journal, pool, faults, place
+        )
+        await serve_rules(start, manifest, stop)
     return code
 
 

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from ringback.config import Settings
@@ -27,6 +28,7 @@ from ringback.store.interface import Journal
 from ringback.store.meta import ACCOUNT
 from ringback.store.operations.doings import PAUSED
 from ringback.tracing import spans as tracing
+from ringback.worker.cluster.place import LOOK_SECONDS, Place
 from ringback.worker.control import Control
 from ringback.worker.engine import Engine
 from ringback.worker.hosts.pool import Pool
@@ -47,7 +49,8 @@ TROUBLE = "RINGBACK_WORKER_TROUBLE"
 @dataclass(frozen=True)
 class Start:
     """With what the service begins. `describe`, `again` and `supervised` are those of
-    `ringback.worker.main.work`, `restart` asks for a worker in place of this one, for a reason."""
+    `ringback.worker.main.work`, `restart` asks for a worker in place of this one, for a reason.
+    `place` is that of one among several."""
 
     settings: Settings
     describe: Describe
@@ -57,6 +60,7 @@ class Start:
     journal: Journal
     pool: Pool
     faults: Faults
+    place: Place | None = None
 
 
 async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> None:
@@ -103,7 +107,19 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
         stack.push_async_callback(server.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.everything)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-        await engine.run(stop, engine.watch.run, control.bulks.run, control.broadcasts.run)
+        beside = [engine.watch.run, control.bulks.run, control.broadcasts.run]
+        if start.place is not None:
+            engine.sender.lease_left = start.place.left
+            start.place.regained = engine.look_again
+            beside.append(partial(_look, engine))
+        await engine.run(stop, *beside)
+
+
+async def _look(engine: Engine) -> None:
+    """Look for what other nodes have recorded, which nobody tells of."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        engine.wake()
 
 
 async def unless(stop: asyncio.Event, working: "asyncio.Future[T]") -> T | None:

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from ringback.errors import HeldError, StorageError, TakenOver
-from ringback.store.postgres.schema import create
 from ringback.store.postgres.server_connection import PostgresConnection
 
 clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -61,7 +60,6 @@ class Ownership:
 
     def __init__(self, url: str, partition: str, node: str, boot: str, lease: float) -> None:
         """`boot` names this life of the worker, `lease` is how many seconds it may be silent."""
-        self._partition = partition
         self.node = node
         self.epoch = 0
         """Under which this worker owns the partition; 0 while it does not."""
@@ -74,7 +72,6 @@ class Ownership:
     def join(self) -> None:
         """Take the name of this node. Raises HeldError when a node that lives has it."""
         with self._translated():
-            create(self._connection, self._partition)
             self._connection.execute("select rb.live(?)", (self._boot,))
             began = time.monotonic()
             while not self._asked(_JOIN):
@@ -121,6 +118,10 @@ class Ownership:
                 self._connection.execute(_LEAVE, (self.node, self._boot))
         finally:
             self.close()
+
+    def cut(self) -> None:
+        """Give up a server that does not answer, from any thread."""
+        self._connection.cut()
 
     def close(self) -> None:
         """Leave without a word: the server sees it."""

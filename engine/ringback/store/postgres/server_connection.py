@@ -4,7 +4,10 @@
 same name of SQLite's module, so whoever handles one handles both.
 """
 
+import contextlib
+import os
 import re
+import socket
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -204,6 +207,14 @@ class PostgresConnection:
     def lost(self) -> bool:
         """Whether the server is gone, or has cut this connection."""
         return self.raw.closed or self.raw.broken
+
+    def cut(self) -> None:
+        """End it while another thread waits for the server, which is told that it is gone."""
+        with (
+            contextlib.suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self.raw.fileno())) as own,
+        ):
+            own.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let go of the server."""

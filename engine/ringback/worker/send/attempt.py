@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 LONG_SECONDS = 5.0
 """What would wait for the rates for longer than this is put back."""
 GUARD_SECONDS = 5.0
-"""An attempt that waited longer than this between its commit and its first byte is not made."""
+"""An attempt that waited longer than this between its commit and its first byte is not made. Nor is
+one of a worker that will not be the owner for so long: the next owner may begin then."""
 
 
 class Carrier:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Any
 
 from ringback.action_kinds import known_kind
@@ -27,7 +28,7 @@ from ringback.store.interface import Journal
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
 from ringback.twilio.rest import Request
 from ringback.worker.outgoing import outline
-from ringback.worker.send.attempt import Carrier
+from ringback.worker.send.attempt import GUARD_SECONDS, Carrier
 from ringback.worker.send.decisions import LATE, Decisions, Gate
 from ringback.worker.send.launch import Boarded, Launch, Leaving, Places
 from ringback.worker.send.rounds import Rounds, place_of
@@ -98,6 +99,8 @@ class Sender:
         self.stopping = False
         self.committed: Callable[[str], object] = lambda uid: None
         """Called with each attempt that was committed, before its request leaves."""
+        self.lease_left: Callable[[], float] = lambda: inf
+        """For how many seconds this worker is the one that may send, among several."""
 
     @property
     def busy(self) -> int:
@@ -266,7 +269,7 @@ class Sender:
         task.add_done_callback(self._ended)
 
     def _held(self) -> bool:
-        return self.paused or self.stopping
+        return self.paused or self.stopping or self.lease_left() <= GUARD_SECONDS
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -1,0 +1,1 @@
+"""The worker as one of several on one database."""

@@ -141,18 +141,19 @@ def test_the_next_owner_waits_for_what_the_last_one_is_writing(
     """What is under way when a lease ends is committed before anybody takes over, and read then."""
     a, b = join("a", 0.01), join("b")
     assert a.take()
-    taking: list[Future[bool]] = []
+    taking: list[Future[None]] = []
     with ThreadPoolExecutor(1) as pool, journal_of(postgres_url, a) as mine:
 
         def put(connection: Connection) -> None:
             connection.execute("insert into meta (key, value) values ('under way', 'written')")
-            taking.append(pool.submit(b.take))
+            taking.append(pool.submit(until, b.take, "the lease has ended", 20))
             with contextlib.closing(PostgresConnection(postgres_url, "test", PARTITION)) as look:
                 until(lambda: waiting(look), "the next one waits", 20)
             assert not taking[0].done()
 
         assert mine.transact(put) == (None, None)
-        assert taking[0].result()
+        taking[0].result()
+    assert b.epoch
     assert keys(postgres_url) == ["under way"]
 
 

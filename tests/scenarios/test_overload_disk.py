@@ -74,7 +74,7 @@ async def test_a_flood_of_duplicates_costs_no_rows(receiver: Any) -> None:
 
 async def test_twins_on_their_way_share_the_fate_of_the_first(receiver: Any) -> None:
     writer = receiver.node.log.writer
-    connection = writer._connection
+    connection = writer.target._connection
     pages = connection.execute("pragma page_count").fetchone()[0]
     connection.execute(f"pragma max_page_count={pages}")
     replies = await asyncio.gather(

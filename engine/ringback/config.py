@@ -327,12 +327,9 @@ class Settings(ClusterSettings):
 
     def secrets(self) -> list[str]:
         """The values that are shown to nobody."""
-        found: list[str] = []
-        for name, known in _FACTS.items():
-            if known["secret"]:
-                found += texts_in(getattr(self, name))
-        password = password_in(self.database_url)
-        return [*found, password] if password else found
+        found = [getattr(self, name) for name, known in _FACTS.items() if known["secret"]]
+        found.append(password_in(self.database_url))
+        return [text for each in found for text in texts_in(each) if text]
 
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment for a child process that must see these same settings.

@@ -224,10 +224,10 @@ class Crowd:
         return max(self.gateway.arrived[body] - began for body, began in sent.items()), bad
 
 
-def crowding(culprits: int) -> float:
-    """How much more there is to do than the cores can, at least 1: what ran before, and as many
-    culprits, each of which may keep a core busy."""
-    return max(1.0, (os.getloadavg()[0] + culprits) / len(os.sched_getaffinity(0)))
+def crowding() -> float:
+    """How much more there is to do than the cores can, at least 1: what has run lately, and
+    culprits that may keep all of them busy."""
+    return 1.0 + os.getloadavg()[0] / len(os.sched_getaffinity(0))
 
 
 def shell(node: Any, *words: str) -> str:
@@ -275,7 +275,6 @@ def test_nobody_else_pays(culprit: Culprit, start: Callable[..., Crowd]) -> None
     node = crowd.node
     node.wait_ready()
     before, _ = crowd.good(BEFORE)
-    busy = crowding(1)
     bad, turns = [], range(0)
     if culprit.ends == "left out":
         node.process.send_signal(signal.SIGHUP)
@@ -284,6 +283,7 @@ def test_nobody_else_pays(culprit: Culprit, start: Callable[..., Crowd]) -> None
     else:
         turns = range(0, BESIDE, BESIDE // culprit.texts)
     beside, more = crowd.good(BESIDE, turns)
+    busy = crowding()
     assert beside <= before + BEYOND_SECONDS * busy, (before, beside, busy)
     judge(culprit, crowd, bad + more)
     assert node.ask("select rule from strikes where plugin <> 'bad'") == []
@@ -328,8 +328,8 @@ def test_functions_of_three_plugins_that_block_at_once(start: Callable[..., Crow
     node = crowd.node
     node.wait_ready()
     before, _ = crowd.good(BEFORE)
-    busy = crowding(len(names))
     beside, bad = crowd.good(BESIDE, range(0, BESIDE, 12))
+    busy = crowding()
     assert beside <= before + BEYOND_SECONDS * busy, (before, beside, busy)
     out = "select rule from strikes where quarantined_at is not null"
     node.until(

@@ -58,7 +58,9 @@ def test_a_row_is_asked_by_number_and_by_name(postgres_url: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [("max(1, 2)", 2), ("min('b', 'a')", "a"), ("max('a', null)", None), ("instr('abc', 'c')", 3),
-     ("json_extract('{\"a\": {\"b\": 2}}', '$.a.b')", "2"), ("sum(2)", 2), ("avg(3)", 3.0),
+     ("json_extract('{\"a\": {\"b\": 2}}', '$.a.b')", "2"),
+     ("json_extract('{\"a\": true}', '$.b')", None), ("json_extract('{\"a\": true}', '$.a')", "1"),
+     ("json_extract('{\"a\": null}', '$.a')", None), ("sum(2)", 2), ("avg(3)", 3.0),
      ("moment('2026-01-01T00:00:00.000Z', interval '5 minutes')", "2026-01-01T00:05:00.000Z"),
      ("json_valid('{')", False), ("substr('abc', 2, 1)", "b")],
 )  # fmt: skip

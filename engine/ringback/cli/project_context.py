@@ -25,8 +25,9 @@ ELSEWHERE = (
 )
 """The mend of a command that finds no data where it looks."""
 HIDDEN = (
+    "database_url",
     "hook_secret", "maton_api_key", "maton_connection", "api_key", "api_secret", "shared_keys",
-    "trusted_proxies", "database_url",
+    "trusted_proxies",
 )  # fmt: skip
 """Settings that a node of `dev` must never see the real values of."""
 

@@ -129,11 +129,12 @@ def standing(place: DataPlace, who: str) -> Iterator[int]:
     if not place.url:
         yield 0
         return
-    from ringback.store.journal import open_ownership
+    from ringback.store.postgres import ownership, server_database  # of the extra `postgres`
 
     open_journal(place).close()  # whoever takes it makes the tables, which is not for us
     boot = f"shell {socket.gethostname()} {os.getpid()} {time.time_ns()}"
-    with closing(open_ownership(place.url, f"{who} at {boot}", boot, SHELL_SECONDS)) as held:
+    name, partition = f"{who} at {boot}", server_database.PARTITION
+    with closing(ownership.Ownership(place.url, partition, name, boot, SHELL_SECONDS)) as held:
         held.join()
         if not held.take():
             raise HeldError(f"{place.name}: node {held.owner} works on it; say it on that machine")

@@ -39,7 +39,7 @@ create function {SHARED}.substr(text, bigint, bigint) returns text
 create function {SHARED}.json_extract(body text, path text) returns text
     language sql immutable strict parallel safe
     as $$
-        select case when json_typeof(found) <> 'boolean' then found #>> '{{}}'
+        select case when json_typeof(found) <> 'boolean' or found is null then found #>> '{{}}'
             when found::text = 'true' then '1' else '0' end
         from (select body::json #> string_to_array(substr(path, 3), '.') as found) as asked
     $$;

@@ -131,7 +131,8 @@ class StandIn:
                 return
             wrong = self.wrong(path, headers, body)
             answer = self.instead or (f"400 {wrong}" if wrong else self.good)
-            writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+            head = f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
             await writer.drain()
         finally:
             writer.close()

@@ -15,7 +15,6 @@ from ringback.store.postgres.moving import files, move, server
 from ringback.store.postgres.server_connection import PostgresConnection
 from ringback.store.sqlite.sqlite_files import connect_reader
 
-SHAPES = Path(__file__).parents[1] / "data" / "databases"
 KILLED = """
 import os, sys
 from pathlib import Path
